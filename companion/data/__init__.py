@@ -1,0 +1,1 @@
+"""Data: one file for every kind, drawn from a seed or read from an installed package, never downloaded."""

@@ -1,0 +1,217 @@
+"""Judging an answer: run it on every case, compare, and say in words what is wrong.
+
+The order is: does it run, shape, dtype, values, output by output; then whether the arguments were left alone. Wrong numbers
+are first looked up among the exercise's known mistakes; what is not known there is told with both numbers.
+"""
+
+import inspect
+import time
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from companion.exercises.compare import compare, described, same
+from companion.exercises.exercise import Exercise, Mistake
+from companion.exercises.sandbox import TimeUp, call_before, called_with, explain
+from companion.tree import tree_items
+
+SEED = 1  # of the cases
+
+
+class Verdict(NamedTuple):
+    """What the checker found; print it to read it."""
+
+    exercise: str
+    status: Literal["correct", "wrong", "not done"]
+    message: str
+    mistake: str | None = None  # the name of the known mistake, if it is one
+
+    def __str__(self) -> str:
+        head = {"correct": "correct.", "wrong": "not right yet.", "not done": "not done yet."}[self.status]
+        return f"{self.exercise}: {head} {self.message}".rstrip()
+
+
+class Unanswered(Exception):
+    """The answer is still the stub."""
+
+
+class Problem(Exception):
+    """The answer is wrong; the text says why, and `mistake` is the name if it is a known one."""
+
+    def __init__(self, text: str, mistake: str | None = None) -> None:
+        super().__init__(text)
+        self.mistake = mistake
+
+
+def judge(exercise: Exercise, answer: Any, seconds: float = 10.0) -> Verdict:
+    """Run `answer` on every case of the exercise and return the verdict; `seconds` is for all cases together."""
+    where, number = "", 0  # which call it was about
+    changed: list[str] = []
+    try:
+        run = _callable(exercise, answer)
+        deadline = time.monotonic() + seconds
+        cases = list(exercise.cases(np.random.default_rng(SEED)))
+        for number, case in enumerate(cases, start=1):
+            if case:
+                where = f"\n  Case {number} of {len(cases)}, called with {called_with(_arguments(exercise, case))}."
+            changed += _judge_case(exercise, run, case, deadline)
+    except Unanswered as unanswered:
+        return Verdict(exercise.name, "not done", str(unanswered) + (where if number > 1 else ""))
+    except Problem as problem:
+        return Verdict(exercise.name, "wrong", str(problem) + ("" if problem.mistake else where), problem.mistake)
+    except TimeUp:
+        text = (
+            f"{exercise.function} was stopped after {seconds:g} seconds; the solution takes milliseconds. "
+            "Look for a loop that never ends, as a `while` whose condition stays true."
+        )
+        return Verdict(exercise.name, "wrong", text + where)
+    if changed:
+        text = (
+            f"The numbers are right, but {exercise.function} changed its argument {changed[0]} in place, and its caller"
+        )
+        return Verdict(exercise.name, "wrong", f"{text} still needs the old values: work on a copy.")
+    return Verdict(exercise.name, "correct", f"All {len(cases)} cases agree." if len(cases) > 1 else "")
+
+
+def outputs(exercise: Exercise, answer: Any, case: tuple[Any, ...]) -> Mapping[str, Any]:
+    """What `answer` returns on the case, by the names of the exercise's outputs; raises Unanswered or Problem."""
+    function, names = exercise.function, exercise.outputs
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an overflow shows in the numbers, where the check explains it
+        if exercise.run is not None:
+            named = exercise.run(answer, *case)
+        else:
+            result = answer(*case)
+            if result is None or result is ...:
+                shown = "None" if result is None else "`...`"
+                raise Unanswered(f"{function} returned {shown}: write its body, or add the missing `return`.")
+            if len(names) == 1:
+                named = {names[0]: result}
+            elif isinstance(result, tuple | list) and len(result) == len(names):
+                named = dict(zip(names, result, strict=True))
+            else:
+                short = f"a {type(result).__name__} of {len(result)}" if isinstance(result, tuple | list) else ""
+                raise Problem(
+                    f"{function} returned {short or described(result)}, expected {len(names)} results: return {', '.join(names)}."
+                )
+    missing = [name for name, value in named.items() if value is None or value is ...]
+    if missing:
+        raise Unanswered(f"{function}: {missing[0]} is still {named[missing[0]]}.")
+    return named
+
+
+def known_mistake(
+    exercise: Exercise, case: tuple[Any, ...], received: Mapping[str, Any], wanted: Mapping[str, Any], first: str
+) -> Mistake | None:
+    """The known mistake that gives the same wrong numbers: in every output, or else in the first one that differs.
+
+    A mistake that happens to be right in that output of this case explains nothing.
+    """
+    candidates = []
+    for mistake in exercise.mistakes:
+        try:
+            wrong = outputs(exercise, mistake.answer, deepcopy(case))
+        except Exception:  # not every mistake runs on every case
+            continue
+        if same(wrong[first], wanted[first], exercise.rtol) or not same(received[first], wrong[first], exercise.rtol):
+            continue
+        if all(same(received[name], wrong[name], exercise.rtol) for name in wanted):
+            return mistake
+        candidates.append(mistake)
+    return candidates[0] if candidates else None
+
+
+def _callable(exercise: Exercise, answer: Any) -> Any:
+    """The answer as something to call; a number, for an exercise whose answer is a value, becomes a function of nothing."""
+    function, solution = exercise.function, exercise.solution
+    if answer is None or answer is ...:
+        raise Unanswered(f"Replace the `...` of {function} by your answer.")
+    if isinstance(solution, type):
+        if not isinstance(answer, type):
+            raise Problem(f"The answer is {described(answer)}, expected the class {function} itself, not called.")
+        return answer
+    if not inspect.signature(solution).parameters:
+        return answer if callable(answer) else lambda: answer
+    if isinstance(answer, type):
+        raise Problem(f"The answer is the class {answer.__name__}, expected the function {function}.")
+    if not callable(answer):
+        raise Problem(f"The answer is {described(answer)}, expected a function: pass {function} itself, not called.")
+    return answer
+
+
+def _judge_case(exercise: Exercise, answer: Any, case: tuple[Any, ...], deadline: float) -> list[str]:
+    """Raise Unanswered or Problem unless the answer is right on this case; return the arguments that it changed."""
+    wanted = outputs(exercise, exercise.solution, deepcopy(case))
+    own = deepcopy(case)
+    try:
+        received = call_before(deadline, lambda: outputs(exercise, answer, own))
+    except (Unanswered, Problem):
+        raise
+    except NotImplementedError as error:
+        raise Unanswered(f"{exercise.function}: {str(error) or 'it still raises NotImplementedError'}.") from error
+    except (Exception, SystemExit) as error:
+        raise Problem(explain(error, exercise.function)) from error
+    changed = [
+        name for name, value in _arguments(exercise, case).items() if _differs(value, _arguments(exercise, own)[name])
+    ]
+    warning = f" It changed its argument {changed[0]} in place: work on a copy." if changed else ""
+    for name in wanted:
+        difference = compare(exercise.function, name, received[name], wanted[name], exercise.rtol)
+        if difference is None:
+            continue
+        mistake = known_mistake(exercise, case, received, wanted, name)
+        if mistake is not None:
+            text = f"It looks as if you {mistake.name}. {mistake.effect} Reread equation ({mistake.equation.replace('-', ' ')})."
+            raise Problem(text + warning, mistake.name)
+        value = received[name]
+        if not case and (isinstance(value, float | np.floating) or (type(value) is int and abs(value) < 1e15)):
+            raise Problem(_too(exercise.function, float(value), wanted[name]))
+        mixed_up = _taken_for(exercise, case, name, received[name], wanted)
+        raise Problem(difference + (mixed_up or _numeric(exercise, case, name, received[name])) + warning)
+    return changed
+
+
+def _too(function: str, value: float, wanted: float) -> str:
+    """What to say to a wrong prediction: on which side it is, because the number itself would give the answer away."""
+    if not np.isfinite(value):
+        return f"{function} is {value}, expected a finite number."
+    return f"{function} is {value:.6g}, which is too {'small' if value < wanted else 'large'}. The hints lead there."
+
+
+def _taken_for(exercise: Exercise, case: tuple[Any, ...], name: str, received: Any, wanted: Mapping[str, Any]) -> str:
+    """What else it is that stands in the place of an output, if it is something the reader has a name for."""
+    for argument, value in _arguments(exercise, case).items():
+        if isinstance(value, np.ndarray) and same(received, value, 0.0):
+            return f" That is the argument {argument}, unchanged."
+    for other, value in wanted.items():
+        if other != name and np.ndim(value) and same(received, value, exercise.rtol):
+            return f" That is {other}: the order is {', '.join(wanted)}."
+    return ""
+
+
+def _arguments(exercise: Exercise, case: tuple[Any, ...]) -> dict[str, Any]:
+    """The arguments of a case by name."""
+    target = exercise.arguments or tuple(inspect.signature(exercise.solution).parameters)
+    return dict(zip(target, case, strict=True))
+
+
+def _differs(before: Any, after: Any) -> bool:
+    pairs = zip(tree_items(before), tree_items(after), strict=True)
+    return any(isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True) for (_, a), (_, b) in pairs)
+
+
+def _numeric(exercise: Exercise, case: tuple[Any, ...], name: str, received: Any) -> str:
+    """What central differences of the loss say of an output that is a gradient: a second witness."""
+    if exercise.numeric is None or name not in (numeric := exercise.numeric(*deepcopy(case))):
+        return ""
+    if not isinstance(received, np.ndarray) or received.dtype != float or received.shape != np.shape(numeric[name]):
+        return ""  # the numbers are not what is wrong, or not yet
+    worst = np.unravel_index(int(np.argmax(np.abs(received - numeric[name]))), np.shape(received))
+    at = ", ".join(str(int(k)) for k in worst)
+    return (
+        f" The gradient check disagrees most at [{at}]: yours {received[worst]:.6g}, "
+        f"central differences of the loss {numeric[name][worst]:.6g}."
+    )

@@ -1,0 +1,128 @@
+"""Feedforward network: layers of units, each a nonlinear function of a weighted sum.
+
+Chapter *Neural networks*; review, section 2.
+
+For layers l = 1 ... L with W^l (H_l, H_{l-1}) and b^l (H_l,):
+
+    z^l = h^{l-1} W^l^T + b^l                h^0 = x (B, D)
+    h^l = phi(z^l)                           for l < L; the last layer stays linear and gives the logits z^L
+
+    dz^l = dh^l phi'(z^l)                    the error signal of a layer, the review's delta
+    dW^l = dz^l^T h^{l-1},  db^l = sum_B dz^l
+    dh^{l-1} = dz^l W^l
+
+Source: Rumelhart, Hinton and Williams 1986. Differs in nothing but the names.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from companion.ops import (
+    TANH,
+    Activation,
+    LinearParams,
+    cross_entropy,
+    cross_entropy_backward,
+    dropout,
+    dropout_backward,
+    linear,
+    linear_backward,
+    linear_init,
+)
+from companion.tree import Array, Indices
+from companion.validate import require_indices, require_shape
+
+
+class FeedforwardParams(NamedTuple):
+    """Parameters of `feedforward`."""
+
+    layers: tuple[LinearParams, ...]  # W (H_l, H_{l-1}) and b (H_l,) from the input to the logits
+
+
+class LayerCache(NamedTuple):
+    """What one layer keeps for the backward pass."""
+
+    x: Array  # (B, H_{l-1}) its input
+    h: Array  # (B, H_l) its output before dropout
+    mask: Array | None  # (B, H_l) dropout mask, or None
+
+
+class FeedforwardCache(NamedTuple):
+    """What `feedforward` keeps for the backward pass."""
+
+    layers: tuple[LayerCache, ...]
+    activation: Activation
+
+
+def feedforward_init(rng: np.random.Generator, sizes: tuple[int, ...], dtype: Any = np.float64) -> FeedforwardParams:
+    """Random weights for a network of these layer sizes, from input to output: (64, 32, 10) has one hidden layer."""
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"feedforward_init: sizes is {sizes}, expected two or more sizes of at least 1")
+    layers = tuple(linear_init(rng, n_in, n_out, dtype) for n_in, n_out in pairwise(sizes))
+    return FeedforwardParams(layers)
+
+
+def feedforward(
+    params: FeedforwardParams,
+    x: Array,
+    activation: Activation = TANH,
+    dropout_rate: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> tuple[Array, FeedforwardCache]:
+    """Logits (B, K) of inputs x (B, D), and the cache. With dropout_rate > 0, `rng` drops out every hidden layer."""
+    if dropout_rate and rng is None:
+        raise ValueError(f"feedforward: dropout_rate is {dropout_rate} but rng is None, expected a np.random.Generator")
+    caches = []
+    for layer in params.layers[:-1]:
+        z, x = linear(layer, x)
+        h = activation.forward(z)
+        y, mask = dropout(h, dropout_rate, rng) if rng is not None and dropout_rate else (h, None)
+        caches.append(LayerCache(x, h, mask))
+        x = y
+    logits, x = linear(params.layers[-1], x)
+    caches.append(LayerCache(x, logits, None))
+    return logits, FeedforwardCache(tuple(caches), activation)
+
+
+def feedforward_backward(
+    params: FeedforwardParams, cache: FeedforwardCache, dy: Array
+) -> tuple[FeedforwardParams, Array]:
+    """Backpropagation: gradients of the parameters and of x (B, D) from the gradient dy (B, K) of the logits."""
+    dz = dy
+    grads = []
+    for index in reversed(range(len(params.layers))):
+        dlayer, dh = linear_backward(params.layers[index], cache.layers[index].x, dz)
+        grads.append(dlayer)
+        if index > 0:
+            below = cache.layers[index - 1]
+            dh = dh if below.mask is None else dropout_backward(below.mask, dh)
+            dz = cache.activation.backward(below.h, dh)
+    return FeedforwardParams(tuple(reversed(grads))), dh
+
+
+def classification_loss(
+    params: FeedforwardParams,
+    x: Array,
+    labels: Indices,
+    activation: Activation = TANH,
+    dropout_rate: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> tuple[float, FeedforwardParams]:
+    """Mean cross-entropy in nats of x (B, D) with labels (B,), and its gradient with respect to the parameters."""
+    logits, cache = feedforward(params, x, activation, dropout_rate, rng)
+    loss, loss_cache = cross_entropy(logits, labels)
+    grads, _ = feedforward_backward(params, cache, cross_entropy_backward(loss_cache))
+    return loss, grads
+
+
+def accuracy(params: FeedforwardParams, x: Array, labels: Indices, activation: Activation = TANH) -> float:
+    """Fraction of inputs x (B, D) whose largest logit is at the label (B,).
+
+    Raises ValueError as `cross_entropy` does.
+    """
+    logits, _ = feedforward(params, x, activation)
+    require_shape("accuracy", "labels", labels, len(x), why="one label for each row of x")
+    require_indices("accuracy", "labels", labels, logits.shape[1])
+    return float((logits.argmax(axis=1) == labels).mean())

@@ -1,0 +1,98 @@
+"""Training loop: `fit` yields after every update; the caller prints, plots and stops (chapter *Neural networks*).
+
+A generator keeps the loop in the reader's hands: `for step in fit(...)` may print `step.loss`, keep `step.params`, or
+break.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from companion.optim import Optimizer, clip_by_norm
+from companion.tree import Array, Indices, tree_dot
+from companion.validate import require_finite
+
+
+class Step(NamedTuple):
+    """One update of `fit`."""
+
+    step: int  # 1, 2, ...
+    loss: float  # of this step's batch, before the update
+    params: Any  # after the update
+    state: Any  # of the optimiser, after the update: what a resumed run needs
+
+
+def fit(
+    loss_and_grads: Callable[..., tuple[float, Any]],
+    params: Any,
+    batches: Iterable[tuple[Any, ...]],
+    optimizer: Optimizer,
+    max_norm: float | None = None,
+    state: Any = None,
+) -> Iterator[Step]:
+    """Yield one `Step` for every batch: `loss_and_grads(params, *batch) -> (loss, grads)`, clip to max_norm, update.
+
+    Raises ValueError at the first loss that is not finite, before the parameters are spoiled.
+    """
+    state = optimizer.init(params) if state is None else state
+    for step, batch in enumerate(batches, start=1):
+        loss, grads = loss_and_grads(params, *batch)
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"fit: loss is {loss} at step {step}, expected a finite number; "
+                "lower the learning rate, clip the gradient (max_norm), or look for an overflow in the model"
+            )
+        if not np.isfinite(tree_dot(grads, grads)):
+            raise ValueError(
+                f"fit: the gradient is not finite at step {step}, expected finite numbers; check its formula"
+            )
+        if max_norm is not None:
+            grads, _ = clip_by_norm(grads, max_norm)
+        params, state = optimizer.update(params, grads, state)
+        yield Step(step, loss, params, state)
+
+
+def batches(
+    rng: np.random.Generator, arrays: Sequence[Array | Indices], batch_size: int, n_steps: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield `n_steps` minibatches, shuffled anew for every pass over the data; the last, smaller one of a pass is kept.
+
+    The arrays share their first axis, one row an example. Raises ValueError when they do not, or hold NaN or infinity.
+    """
+    if hasattr(arrays, "shape"):
+        raise ValueError("batches: arrays is one array, expected a tuple of arrays, such as (x, labels)")
+    for index, array in enumerate(arrays):
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"batches: arrays[{index}] is a {type(array).__name__}, expected a NumPy array")
+        require_finite("batches", f"arrays[{index}]", array)
+    n = len(arrays[0]) if arrays else 0
+    if n == 0 or any(len(array) != n for array in arrays):
+        raise ValueError(f"batches: the arrays have {[len(a) for a in arrays]} rows, expected equally many, at least 1")
+    for name, value, least in (("batch_size", batch_size, 1), ("n_steps", n_steps, 0)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"batches: {name} is {value}, expected a whole number, at least {least}")
+    return _batches(rng, arrays, batch_size, n_steps)
+
+
+def _batches(
+    rng: np.random.Generator, arrays: Sequence[Array | Indices], batch_size: int, n_steps: int
+) -> Iterator[tuple[Any, ...]]:
+    order, start = rng.permutation(len(arrays[0])), 0
+    for _ in range(n_steps):
+        if start >= len(order):
+            order, start = rng.permutation(len(order)), 0
+        rows = order[start : start + batch_size]
+        start += batch_size
+        yield tuple(array[rows] for array in arrays)
+
+
+def should_stop(losses: Sequence[float], patience: int) -> bool:
+    """Early stopping: True when the lowest of these validation losses came `patience` or more evaluations ago.
+
+    A loss of NaN is never the lowest.
+    """
+    if patience < 1:
+        raise ValueError(f"should_stop: patience is {patience}, expected at least 1")
+    best = int(np.argmin(np.where(np.isnan(losses), np.inf, losses))) if len(losses) else 0
+    return len(losses) - 1 - best >= patience

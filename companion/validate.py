@@ -1,0 +1,82 @@
+"""Errors that tell: each says the function, the argument, what was received and what was expected."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from companion.tree import Array, Indices
+
+Value = TypeVar("Value")
+
+
+def require_shape(function: str, name: str, array: Array | Indices, *axes: int | str, why: str = "") -> None:
+    """Raise ValueError unless `array` has these axes: a number is a size to match, a letter any size except 0."""
+    shape = np.shape(array)
+    fits = len(shape) == len(axes) and all(
+        size >= 1 and (isinstance(axis, str) or size == axis) for size, axis in zip(shape, axes, strict=True)
+    )
+    if not fits:
+        expected = "(" + ", ".join(str(axis) for axis in axes) + ("," if len(axes) == 1 else "") + ")"
+        empty = " and no empty axis" if 0 in shape and len(shape) == len(axes) else ""
+        raise ValueError(f"{function}: {name} has shape {shape}, expected {expected}{why and ' ' + why}{empty}")
+
+
+def require_float(function: str, name: str, array: Array) -> None:
+    """Raise ValueError unless `array` is a NumPy array of floating-point numbers."""
+    if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
+        received = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{function}: {name} is {received}, expected a NumPy array of floating-point numbers")
+
+
+def require_dtype(function: str, name: str, array: Array, dtype: Any, why: str = "") -> None:
+    """Raise ValueError unless `array` is an array of exactly this dtype."""
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{function}: {name} is a {type(array).__name__}, expected a NumPy array of {np.dtype(dtype)}")
+    if array.dtype != dtype:
+        raise ValueError(
+            f"{function}: {name} has dtype {array.dtype}, expected {np.dtype(dtype)}{why and ' ' + why}; "
+            f"convert it with {name}.astype({str(np.dtype(dtype))!r})"
+        )
+
+
+def require_indices(function: str, name: str, indices: Indices, n: int) -> None:
+    """Raise ValueError unless `indices` are integers in 0 ... n-1."""
+    if not isinstance(indices, np.ndarray) or not np.issubdtype(indices.dtype, np.integer):
+        received = indices.dtype if isinstance(indices, np.ndarray) else type(indices).__name__
+        raise ValueError(f"{function}: {name} is {received}, expected a NumPy array of integers in 0..{n - 1}")
+    wrong = (indices < 0) | (indices >= n)
+    if wrong.any():
+        where = tuple(int(k) for k in np.argwhere(wrong)[0])
+        at = ", ".join(map(str, where))
+        raise ValueError(f"{function}: {name}[{at}] is {indices[where]}, expected integers in 0..{n - 1}")
+
+
+def require_finite(function: str, name: str, array: Array | Indices) -> None:
+    """Raise ValueError when a floating-point array holds NaN or infinity."""
+    if not np.issubdtype(np.asarray(array).dtype, np.inexact):
+        return
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        where = tuple(int(k) for k in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{function}: {name} has {wrong.sum()} values that are not finite, the first at {list(where)} "
+            f"({array[where]}), expected finite numbers"
+        )
+
+
+def require_range(function: str, name: str, value: float, low: float, high: float, interval: str = "[)") -> None:
+    """Raise ValueError unless value lies in the interval: '[)' is low <= value < high, '()' excludes both ends."""
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[1] == "]" else value < high
+    if not (above and below):  # also true for NaN
+        raise ValueError(
+            f"{function}: {name} is {value}, expected a number in {interval[0]}{low:g}, {high:g}{interval[1]}"
+        )
+
+
+def require_known(function: str, name: str, value: str, known: Mapping[str, Value]) -> Value:
+    """Return known[value], or raise ValueError that lists the names there are."""
+    if value not in known:
+        raise ValueError(f"{function}: {name} is {value!r}, expected one of: {', '.join(known)}")
+    return known[value]
