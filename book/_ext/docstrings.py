@@ -56,20 +56,22 @@ def show_as_written(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str | None, str | None]:
-    if what == "class":
+    if what == "class" and hasattr(obj, "_fields"):
         # The fields are listed below the name, with their comments.
-        return (
-            f"({', '.join(obj._fields)})" if hasattr(obj, "_fields") else signature
-        ), None
-    if what not in ("function", "method") or not inspect.isfunction(obj):
+        return f"({', '.join(obj._fields)})", None
+    written = vars(obj).get("__init__") if what == "class" else obj
+    if not inspect.isfunction(written):
         return signature, returns
-    function = ast.parse(textwrap.dedent(inspect.getsource(obj))).body[0]
+    if written.__code__.co_filename == "<string>":  # a dataclass wrote it
+        return signature, returns
+    function = ast.parse(textwrap.dedent(inspect.getsource(written))).body[0]
     assert isinstance(function, ast.FunctionDef)
-    if what == "method":
-        del function.args.args[:1]
-    return f"({ast.unparse(function.args)})", ast.unparse(
-        function.returns
-    ) if function.returns else None
+    if what in ("class", "method"):
+        del function.args.args[:1]  # self
+    if what == "class":
+        return f"({ast.unparse(function.args)})", None
+    result = ast.unparse(function.returns) if function.returns else None
+    return f"({ast.unparse(function.args)})", result
 
 
 def skip_field_aliases(
@@ -82,9 +84,8 @@ def accept_unlinked_types(
     app: Sphinx, domain: object, node: nodes.Element
 ) -> bool | None:
     """What a sentence refers to must exist; a type in a signature, which no role made, may belong to another project."""
-    return (
-        True if node.get("reftype") == "class" and "refwarn" not in node else None
-    )
+    from_signature = node.get("reftype") == "class" and "refwarn" not in node
+    return True if from_signature else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

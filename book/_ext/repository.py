@@ -11,18 +11,14 @@ from sphinx.config import Config
 
 
 def point_to_repository(app: Sphinx, config: Config) -> None:
-    url = (
-        os.environ.get("REPOSITORY_URL", "")
-        .strip()
-        .rstrip("/")
-        .removesuffix(".git")
-    )
+    url = os.environ.get("REPOSITORY_URL", "").strip().rstrip("/")
     if not url:
         return
+    url = url.removesuffix(".git")
+    branch = os.environ.get("REPOSITORY_BRANCH", "").strip()
     config.html_theme_options |= {
         "repository_url": url,
-        "repository_branch": os.environ.get("REPOSITORY_BRANCH", "").strip()
-        or "main",
+        "repository_branch": branch or "main",
         "path_to_docs": "",  # page names already start with book/
         "use_repository_button": True,
         "use_issues_button": True,
