@@ -59,7 +59,7 @@ tidy: $(VENV)/.test ## normalise chapters without executing them: all, or N=neur
 	$(PY) book/_tools/notebooks.py --tidy $(N)
 
 format: $(VENV)/.test ## format the code and repair what ruff can
-	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+	$(PY) -m ruff check --fix --exit-zero . && $(PY) -m ruff format .
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

@@ -66,12 +66,12 @@ def claim(
     return Claim(id, statement, measured, rounded, verdict)
 
 
-def read_claims(folder: str | Path) -> list[tuple[Claim, str]]:
-    """All claims recorded in the notebooks of a folder, in order, each with the stem of its notebook's name.
+def read_claims(folder: str | Path) -> list[tuple[Claim, Path]]:
+    """All claims recorded in the notebooks of a folder, in order, each with its notebook.
 
     Raises ValueError when two notebooks record the same claim.
     """
-    found: dict[str, tuple[Claim, str]] = {}
+    found: dict[str, tuple[Claim, Path]] = {}
     for path in sorted(Path(folder).glob("*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
@@ -80,8 +80,38 @@ def read_claims(folder: str | Path) -> list[tuple[Claim, str]]:
                 if record is None:
                     continue
                 if record["id"] in found:
-                    raise ValueError(
-                        f"read_claims: {record['id']} is recorded in {found[record['id']][1]} and {path.stem}"
-                    )
-                found[record["id"]] = Claim(**record | {"figures": dict(record["figures"])}), path.stem
+                    first = found[record["id"]][1].name
+                    raise ValueError(f"read_claims: {record['id']} is recorded in {first} and {path.name}")
+                found[record["id"]] = Claim(**record | {"figures": dict(record["figures"])}), path
     return [found[key] for key in sorted(found)]
+
+
+class Table(NamedTuple):
+    """A table that a notebook displays."""
+
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def _repr_markdown_(self) -> str:
+        lines = [self.header, ("---",) * len(self.header), *self.rows]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def verdicts(claims: Sequence[tuple[Claim, Path]]) -> Table:
+    """One row for every claim of `read_claims`, with a link to its chapter."""
+    rows = [(c.id, c.statement, c.verdict, f"[{_title(path)}]({path.name})") for c, path in claims]
+    return Table(("Claim", "Statement", "Verdict", "Chapter"), rows)
+
+
+def figures(claims: Sequence[tuple[Claim, Path]]) -> Table:
+    """One row for every figure of the claims of `read_claims`."""
+    rows = [(c.id, name, c.figure(name), str(len(values))) for c, _ in claims for name, values in c.figures.items()]
+    return Table(("Claim", "Figure", "Median (range)", "Runs"), rows)
+
+
+def _title(path: Path) -> str:
+    """The first heading of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    heading = re.search(r"^# (.*)", text, flags=re.MULTILINE)
+    return heading[1] if heading else path.stem

@@ -1,6 +1,7 @@
 """What is asked of a built page. Every check returns the faults it found, in words; an empty list is a good page."""
 
 import functools
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,12 +41,9 @@ def open_page(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
     """Load a page to the end, mathematics included; the list holds what went wrong and grows while the page lives."""
     page, faults = context.new_page(), []
 
-    def keep_home(route: Route) -> None:
-        if urlsplit(route.request.url).netloc == urlsplit(url).netloc:
-            route.continue_()
-        else:
-            faults.append(f"asks another host: {route.request.url}")
-            route.abort()
+    def refuse(route: Route) -> None:
+        faults.append(f"asks another host: {route.request.url}")
+        route.abort()
 
     def note_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -55,7 +53,7 @@ def open_page(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
         if response.status >= 400:
             faults.append(f"status {response.status}: {response.url}")
 
-    page.route(lambda address: address.startswith("http"), keep_home)
+    page.route(re.compile(f"^https?://(?!{re.escape(urlsplit(url).netloc)}/)"), refuse)
     page.on("console", note_console)
     page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
     page.on("requestfailed", lambda request: faults.append(f"failed: {request.url} {request.failure}"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from companion.claims import MIME, VERDICTS, Claim, claim, read_claims
+from companion.claims import MIME, VERDICTS, Claim, claim, figures, read_claims, verdicts
 
 FIGURES = {"seconds": [12345.6], "accuracy": [0.97123, 0.9, 0.98456]}  # not in the order of the alphabet
 
@@ -113,9 +113,9 @@ def test_claims_of_all_chapters_are_read_in_order(tmp_path: Path) -> None:
     notebook(tmp_path / "no-claim.ipynb")
     (tmp_path / "notes.md").write_text("C09", encoding="utf-8")
     assert read_claims(tmp_path) == [
-        (a_claim("C02"), "b-chapter"),
-        (a_claim("C05"), "a-chapter"),
-        (a_claim("C07", verdict="did not hold here"), "b-chapter"),
+        (a_claim("C02"), tmp_path / "b-chapter.ipynb"),
+        (a_claim("C05"), tmp_path / "a-chapter.ipynb"),
+        (a_claim("C07", verdict="did not hold here"), tmp_path / "b-chapter.ipynb"),
     ]
     assert read_claims(str(tmp_path)) == read_claims(tmp_path)
 
@@ -139,3 +139,18 @@ def test_claim_recorded_twice_is_an_error_that_names_both_chapters(tmp_path: Pat
         notebook(tmp_path / second, a_claim("C02", verdict="did not hold here"))
     with pytest.raises(ValueError, match=f"C02 is recorded in a and {second[0]}"):
         read_claims(tmp_path)
+
+
+def test_tables_have_a_row_for_every_claim_and_every_figure(tmp_path: Path) -> None:
+    notebook(tmp_path / "lstm.ipynb", a_claim("C04"), a_claim("C05", verdict="did not hold here"))
+    found = read_claims(tmp_path)
+    assert verdicts(found)._repr_markdown_().splitlines() == [
+        "| Claim | Statement | Verdict | Chapter |",
+        "| --- | --- | --- | --- |",
+        "| C04 | It learns. | holds | [Title](lstm.ipynb) |",
+        "| C05 | It learns. | did not hold here | [Title](lstm.ipynb) |",
+    ]
+    assert figures(found).rows[:2] == [
+        ("C04", "seconds", "1.23e+04", "1"),
+        ("C04", "accuracy", "0.971 (0.9 to 0.985)", "3"),
+    ]
