@@ -137,7 +137,7 @@ def test_claim_recorded_twice_is_an_error_that_names_both_chapters(tmp_path: Pat
     notebook(tmp_path / "a.ipynb", *first)
     if second != "a.ipynb":
         notebook(tmp_path / second, a_claim("C02", verdict="did not hold here"))
-    with pytest.raises(ValueError, match=f"C02 is recorded in a and {second[0]}"):
+    with pytest.raises(ValueError, match=f"C02 is recorded in a.ipynb and {second}"):
         read_claims(tmp_path)
 
 
