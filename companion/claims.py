@@ -7,13 +7,14 @@ records of all chapters again, so that the page of claims is computed from the c
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 MIME = "application/vnd.rnn-review.claim+json"
 Verdict = Literal["holds", "holds with a limit", "did not hold here"]
-VERDICTS = ("holds", "holds with a limit", "did not hold here")
+VERDICTS = get_args(Verdict)
 
 
 class Claim(NamedTuple):
@@ -60,8 +61,8 @@ def claim(
         raise ValueError(f"claim: id is {id!r}, expected C and two digits, such as 'C04'")
     if verdict not in VERDICTS:
         raise ValueError(f"claim: verdict is {verdict!r}, expected one of: {', '.join(VERDICTS)}")
-    if not figures or any(len(values) == 0 for values in figures.values()):
-        raise ValueError(f"claim: figures is {dict(figures)}, expected at least one number in every row")
+    if not figures or not all(len(values) and all(map(isfinite, values)) for values in figures.values()):
+        raise ValueError(f"claim: figures is {dict(figures)}, expected one finite number or more in every row")
     rounded = {name: [float(f"{value:.3g}") for value in values] for name, values in figures.items()}
     return Claim(id, statement, measured, rounded, verdict)
 

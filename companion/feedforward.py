@@ -11,7 +11,7 @@ For layers l = 1 ... L with W^l (H_l, H_{l-1}) and b^l (H_l,):
     dW^l = dz^l^T h^{l-1},  db^l = sum_B dz^l
     dh^{l-1} = dz^l W^l
 
-Source: Rumelhart, Hinton and Williams 1986. Differs in nothing but the names.
+The backward pass is that of Rumelhart, Hinton and Williams 1986, for softmax and other activations than theirs.
 """
 
 from itertools import pairwise
@@ -32,7 +32,7 @@ from companion.ops import (
     linear_init,
 )
 from companion.tree import Array, Indices
-from companion.validate import require_indices, require_shape
+from companion.validate import require_indices, require_instance, require_range, require_shape
 
 
 class FeedforwardParams(NamedTuple):
@@ -41,8 +41,8 @@ class FeedforwardParams(NamedTuple):
     layers: tuple[LinearParams, ...]  # W (H_l, H_{l-1}) and b (H_l,) from the input to the logits
 
 
-class LayerCache(NamedTuple):
-    """What one layer keeps for the backward pass."""
+class HiddenCache(NamedTuple):
+    """What one hidden layer keeps for the backward pass."""
 
     x: Array  # (B, H_{l-1}) its input
     h: Array  # (B, H_l) its output before dropout
@@ -52,12 +52,17 @@ class LayerCache(NamedTuple):
 class FeedforwardCache(NamedTuple):
     """What `feedforward` keeps for the backward pass."""
 
-    layers: tuple[LayerCache, ...]
+    hidden: tuple[HiddenCache, ...]
+    last: Array  # (B, H_{L-1}) input of the last layer
     activation: Activation
 
 
 def feedforward_init(rng: np.random.Generator, sizes: tuple[int, ...], dtype: Any = np.float64) -> FeedforwardParams:
-    """Random weights for a network of these layer sizes, from input to output: (64, 32, 10) has one hidden layer."""
+    """Random weights for a network of these layer sizes, from input to output: (64, 32, 10) has one hidden layer.
+
+    Raises ValueError for fewer than two sizes, or a size below 1.
+    """
+    require_instance("feedforward_init", "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"feedforward_init: sizes is {sizes}, expected two or more sizes of at least 1")
     layers = tuple(linear_init(rng, n_in, n_out, dtype) for n_in, n_out in pairwise(sizes))
@@ -71,35 +76,36 @@ def feedforward(
     dropout_rate: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> tuple[Array, FeedforwardCache]:
-    """Logits (B, K) of inputs x (B, D), and the cache. With dropout_rate > 0, `rng` drops out every hidden layer."""
+    """Logits (B, K) of inputs x (B, D), and the cache. With dropout_rate > 0, `rng` drops out every hidden layer.
+
+    Raises ValueError when x does not fit the first layer, or for a dropout_rate outside [0, 1) or without `rng`.
+    """
+    require_instance("feedforward", "activation", activation, Activation, "such as ops.RELU")
+    require_range("feedforward", "dropout_rate", dropout_rate, 0, 1)
     if dropout_rate and rng is None:
         raise ValueError(f"feedforward: dropout_rate is {dropout_rate} but rng is None, expected a np.random.Generator")
     caches = []
     for layer in params.layers[:-1]:
-        z, x = linear(layer, x)
+        z, cache = linear(layer, x)
         h = activation.forward(z)
-        y, mask = dropout(h, dropout_rate, rng) if rng is not None and dropout_rate else (h, None)
-        caches.append(LayerCache(x, h, mask))
-        x = y
-    logits, x = linear(params.layers[-1], x)
-    caches.append(LayerCache(x, logits, None))
-    return logits, FeedforwardCache(tuple(caches), activation)
+        x, mask = dropout(h, dropout_rate, rng) if rng is not None and dropout_rate else (h, None)
+        caches.append(HiddenCache(cache, h, mask))
+    logits, last = linear(params.layers[-1], x)
+    return logits, FeedforwardCache(tuple(caches), last, activation)
 
 
 def feedforward_backward(
     params: FeedforwardParams, cache: FeedforwardCache, dy: Array
 ) -> tuple[FeedforwardParams, Array]:
     """Backpropagation: gradients of the parameters and of x (B, D) from the gradient dy (B, K) of the logits."""
-    dz = dy
-    grads = []
-    for index in reversed(range(len(params.layers))):
-        dlayer, dh = linear_backward(params.layers[index], cache.layers[index].x, dz)
+    dlast, dx = linear_backward(params.layers[-1], cache.last, dy)
+    grads = [dlast]
+    for layer, kept in zip(reversed(params.layers[:-1]), reversed(cache.hidden), strict=True):
+        dh = dx if kept.mask is None else dropout_backward(kept.mask, dx)
+        dz = cache.activation.backward(kept.h, dh)
+        dlayer, dx = linear_backward(layer, kept.x, dz)
         grads.append(dlayer)
-        if index > 0:
-            below = cache.layers[index - 1]
-            dh = dh if below.mask is None else dropout_backward(below.mask, dh)
-            dz = cache.activation.backward(below.h, dh)
-    return FeedforwardParams(tuple(reversed(grads))), dh
+    return FeedforwardParams(tuple(reversed(grads))), dx
 
 
 def classification_loss(

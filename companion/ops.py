@@ -10,7 +10,8 @@ functions keep their *output* y, because their slopes are simplest in it:
     softmax   y_k = e^(z_k) / sum e^z   dz = y (dy - sum_k dy_k y_k)
     linear    y = x W^T + b             dW = dy^T x,  db = sum_B dy,  dx = dy W
 
-Losses are means over the batch. Source: Rumelhart, Hinton and Williams 1986; Goodfellow et al. 2016, chapter 6.
+A loss is a mean, over the batch or over all entries. Sources: Goodfellow et al. 2016, chapter 6; dropout from Srivastava
+et al. 2014.
 """
 
 from collections.abc import Callable
@@ -26,32 +27,38 @@ from companion.validate import require_dtype, require_float, require_indices, re
 
 def sigmoid(z: Array) -> Array:
     """Logistic function, any shape. Written with tanh, which does not overflow for any z."""
+    require_float("sigmoid", "z", z)
     y: Array = 0.5 * (1 + np.tanh(0.5 * z))
     return y
 
 
 def sigmoid_backward(y: Array, dy: Array) -> Array:
     """Gradient dz from the output y = sigmoid(z)."""
+    require_shape("sigmoid_backward", "dy", dy, *y.shape, why="as y")
     return dy * y * (1 - y)
 
 
 def tanh(z: Array) -> Array:
     """Hyperbolic tangent, any shape."""
+    require_float("tanh", "z", z)
     return np.tanh(z)
 
 
 def tanh_backward(y: Array, dy: Array) -> Array:
     """Gradient dz from the output y = tanh(z)."""
+    require_shape("tanh_backward", "dy", dy, *y.shape, why="as y")
     return dy * (1 - y**2)
 
 
 def relu(z: Array) -> Array:
     """Rectified linear unit max(z, 0), any shape."""
+    require_float("relu", "z", z)
     return np.maximum(z, 0)
 
 
 def relu_backward(y: Array, dy: Array) -> Array:
     """Gradient dz from the output y = relu(z); the slope at z = 0 is taken as 0, as PyTorch does."""
+    require_shape("relu_backward", "dy", dy, *y.shape, why="as y")
     return dy * (y > 0)
 
 
@@ -69,6 +76,7 @@ RELU = Activation(relu, relu_backward)
 
 def softmax(z: Array) -> Array:
     """Probabilities along the last axis: z (..., K) -> y (..., K). Subtracting the largest z keeps e^z <= 1."""
+    require_float("softmax", "z", z)
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     y: Array = e / e.sum(axis=-1, keepdims=True)
     return y
@@ -76,12 +84,14 @@ def softmax(z: Array) -> Array:
 
 def softmax_backward(y: Array, dy: Array) -> Array:
     """Gradient dz (..., K) from the output y = softmax(z): every dy_k reaches every z through the common sum."""
+    require_shape("softmax_backward", "dy", dy, *y.shape, why="as y")
     through_sum: Array = (dy * y).sum(axis=-1, keepdims=True)
     return y * (dy - through_sum)
 
 
 def log_softmax(z: Array) -> Array:
     """Logarithm of softmax along the last axis, without the detour over probabilities that round to 0."""
+    require_float("log_softmax", "z", z)
     shifted = z - z.max(axis=-1, keepdims=True)
     log_y: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return log_y
@@ -89,6 +99,7 @@ def log_softmax(z: Array) -> Array:
 
 def log_softmax_backward(log_y: Array, dy: Array) -> Array:
     """Gradient dz (..., K) from the output log_y = log_softmax(z)."""
+    require_shape("log_softmax_backward", "dy", dy, *log_y.shape, why="as log_y")
     dz: Array = dy - np.exp(log_y) * dy.sum(axis=-1, keepdims=True)
     return dz
 
@@ -115,12 +126,13 @@ def linear(params: LinearParams, x: Array) -> tuple[Array, Array]:
     Raises ValueError when x is not (B, D) with B >= 1, or its dtype is not that of the parameters.
     """
     require_shape("linear", "x", x, "B", params.W.shape[1], why="from params.W")
+    require_shape("linear", "params.b", params.b, params.W.shape[0], why="from params.W")
     require_dtype("linear", "x", x, params.W.dtype, why="as params.W")
     return x @ params.W.T + params.b, x
 
 
 def linear_backward(params: LinearParams, cache: Array, dy: Array) -> tuple[LinearParams, Array]:
-    """Gradients of the parameters and of x (B, D) from dy (B, H)."""
+    """Gradients of the parameters and of x (B, D) from dy (B, H); raises ValueError when dy has another shape."""
     require_shape("linear_backward", "dy", dy, len(cache), params.W.shape[0], why="as y")
     return LinearParams(W=dy.T @ cache, b=dy.sum(axis=0)), dy @ params.W
 
@@ -155,6 +167,7 @@ def dropout(x: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Arr
 
 def dropout_backward(mask: Array, dy: Array) -> Array:
     """Gradient dx from the mask that the forward pass drew."""
+    require_shape("dropout_backward", "dy", dy, *mask.shape, why="as the mask")
     return dy * mask
 
 
@@ -164,7 +177,7 @@ def dropout_backward(mask: Array, dy: Array) -> Array:
 class LossCache(NamedTuple):
     """What the losses keep: their gradient for a unit dloss is `difference / n`."""
 
-    difference: Array  # prediction minus target
+    difference: Array  # the slope of the sum: prediction minus target, twice that for squared errors
     n: int  # what the mean was taken over
 
 
@@ -186,7 +199,7 @@ def cross_entropy(logits: Array, labels: Indices) -> tuple[float, LossCache]:
 
 def cross_entropy_backward(cache: LossCache, dloss: float = 1.0) -> Array:
     """Gradient of the logits (B, K): predicted probability minus 1 at the label, over B."""
-    return cache.difference * (dloss / cache.n)
+    return cache.difference * (float(dloss) / cache.n)
 
 
 def binary_cross_entropy(logits: Array, targets: Array) -> tuple[float, LossCache]:
@@ -204,8 +217,8 @@ def binary_cross_entropy(logits: Array, targets: Array) -> tuple[float, LossCach
 
 
 def binary_cross_entropy_backward(cache: LossCache, dloss: float = 1.0) -> Array:
-    """Gradient of the logits."""
-    return cache.difference * (dloss / cache.n)
+    """Gradient of the logits, in their shape: (sigmoid(logit) - target) over the number of entries, times dloss."""
+    return cache.difference * (float(dloss) / cache.n)
 
 
 def mean_squared_error(y: Array, targets: Array) -> tuple[float, LossCache]:
@@ -221,5 +234,5 @@ def mean_squared_error(y: Array, targets: Array) -> tuple[float, LossCache]:
 
 
 def mean_squared_error_backward(cache: LossCache, dloss: float = 1.0) -> Array:
-    """Gradient of y."""
-    return cache.difference * (dloss / cache.n)
+    """Gradient of y, in its shape: 2 (y - target) over the number of entries, times dloss."""
+    return cache.difference * (float(dloss) / cache.n)

@@ -16,7 +16,7 @@ With g the gradient (plus weight_decay times the parameters, that is L2 regulari
     Adam       m <- beta1 m + (1 - beta1) g           p <- p - lr m^ / (sqrt(v^) + eps)
                v <- beta2 v + (1 - beta2) g^2         m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t)
 
-Defaults and the place of each eps are those of `torch.optim`. Sources: Polyak 1964 (momentum), Duchi et al. 2011
+Defaults (but for mu) and the place of each eps are those of `torch.optim`. Sources: Polyak 1964 (momentum), Duchi et al. 2011
 (AdaGrad), Zeiler 2012 (AdaDelta), Tieleman and Hinton 2012 (RMSprop), Kingma and Ba 2015 (Adam), Pascanu et al. 2013
 (clipping).
 """
@@ -43,8 +43,8 @@ def _zeros(params: Tree) -> Tree:
     return tree_map(np.zeros_like, params)
 
 
-def _decayed(params: Any, grads: Tree, weight_decay: float) -> Tree:
-    """Add the gradient of weight_decay / 2 ||p||^2; every update begins here, so here the shapes are compared."""
+def _checked_and_decayed(params: Any, grads: Tree, weight_decay: float) -> Tree:
+    """The gradients, once their shapes are right, with the gradient of weight_decay / 2 ||p||^2 added."""
     for (name, p), (g_name, g) in zip(tree_items(params), tree_items(grads)):
         if g_name == name and np.shape(g) != np.shape(p):  # broadcasting would change the shape of the parameter
             path = f"grads.{name}" if name else "grads"
@@ -62,10 +62,10 @@ def _squared(tree: Tree) -> Tree:
 
 def sgd(learning_rate: float = 1e-3, weight_decay: float = 0.0) -> Optimizer:
     """Stochastic gradient descent; its state is empty."""
-    _require_rates("sgd", learning_rate, weight_decay)
+    learning_rate, weight_decay = _rates("sgd", learning_rate, weight_decay)
 
     def update(params: Params, grads: Params, state: tuple[()]) -> tuple[Params, tuple[()]]:
-        grads = _decayed(params, grads, weight_decay)
+        grads = _checked_and_decayed(params, grads, weight_decay)
         return tree_map(lambda p, g: p - learning_rate * g, params, grads), state
 
     return Optimizer(lambda params: (), update)
@@ -73,10 +73,10 @@ def sgd(learning_rate: float = 1e-3, weight_decay: float = 0.0) -> Optimizer:
 
 def momentum(learning_rate: float = 1e-3, mu: float = 0.9, weight_decay: float = 0.0) -> Optimizer:
     """Heavy-ball momentum with velocity decay `mu`; its state is the velocity v."""
-    _require_rates("momentum", learning_rate, weight_decay, mu=mu)
+    learning_rate, weight_decay = _rates("momentum", learning_rate, weight_decay, mu=mu)
 
     def update(params: Params, grads: Params, v: Params) -> tuple[Params, Params]:
-        grads = _decayed(params, grads, weight_decay)
+        grads = _checked_and_decayed(params, grads, weight_decay)
         v = tree_map(lambda v, g: mu * v + g, v, grads)
         return tree_map(lambda p, v: p - learning_rate * v, params, v), v
 
@@ -85,10 +85,10 @@ def momentum(learning_rate: float = 1e-3, mu: float = 0.9, weight_decay: float =
 
 def adagrad(learning_rate: float = 1e-2, weight_decay: float = 0.0, epsilon: float = 1e-10) -> Optimizer:
     """AdaGrad: the step shrinks with the sum a of all squared gradients so far."""
-    _require_rates("adagrad", learning_rate, weight_decay)
+    learning_rate, weight_decay = _rates("adagrad", learning_rate, weight_decay, epsilon=epsilon)
 
     def update(params: Params, grads: Params, a: Params) -> tuple[Params, Params]:
-        grads = _decayed(params, grads, weight_decay)
+        grads = _checked_and_decayed(params, grads, weight_decay)
         a = tree_map(lambda a, g: a + g * g, a, grads)
         return tree_map(lambda p, g, a: p - learning_rate * g / (np.sqrt(a) + epsilon), params, grads, a), a
 
@@ -106,10 +106,10 @@ def adadelta(
     learning_rate: float = 1.0, rho: float = 0.9, weight_decay: float = 0.0, epsilon: float = 1e-6
 ) -> Optimizer:
     """AdaDelta: the ratio of two moving averages gives the step the unit of the parameters."""
-    _require_rates("adadelta", learning_rate, weight_decay, rho=rho)
+    learning_rate, weight_decay = _rates("adadelta", learning_rate, weight_decay, rho=rho, epsilon=epsilon)
 
     def update(params: Params, grads: Params, state: AdaDeltaState) -> tuple[Params, AdaDeltaState]:
-        grads = _decayed(params, grads, weight_decay)
+        grads = _checked_and_decayed(params, grads, weight_decay)
         a = _moving_average(state.a, _squared(grads), rho)
         d = tree_map(lambda g, u, a: g * np.sqrt(u + epsilon) / np.sqrt(a + epsilon), grads, state.u, a)
         u = _moving_average(state.u, _squared(d), rho)
@@ -122,10 +122,10 @@ def rmsprop(
     learning_rate: float = 1e-2, rho: float = 0.99, weight_decay: float = 0.0, epsilon: float = 1e-8
 ) -> Optimizer:
     """RMSprop: AdaGrad with a moving average in place of the sum, so that steps do not die out."""
-    _require_rates("rmsprop", learning_rate, weight_decay, rho=rho)
+    learning_rate, weight_decay = _rates("rmsprop", learning_rate, weight_decay, rho=rho, epsilon=epsilon)
 
     def update(params: Params, grads: Params, a: Params) -> tuple[Params, Params]:
-        grads = _decayed(params, grads, weight_decay)
+        grads = _checked_and_decayed(params, grads, weight_decay)
         a = _moving_average(a, _squared(grads), rho)
         return tree_map(lambda p, g, a: p - learning_rate * g / (np.sqrt(a) + epsilon), params, grads, a), a
 
@@ -148,10 +148,10 @@ def adam(
     epsilon: float = 1e-8,
 ) -> Optimizer:
     """Adam; the two corrections undo that m and v start at zero. Weight decay is L2, not the decoupled AdamW."""
-    _require_rates("adam", learning_rate, weight_decay, beta1=beta1, beta2=beta2)
+    learning_rate, weight_decay = _rates("adam", learning_rate, weight_decay, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
     def update(params: Params, grads: Params, state: AdamState) -> tuple[Params, AdamState]:
-        grads = _decayed(params, grads, weight_decay)
+        grads = _checked_and_decayed(params, grads, weight_decay)
         t = state.t + 1
         m = _moving_average(state.m, grads, beta1)
         v = _moving_average(state.v, _squared(grads), beta2)
@@ -194,12 +194,14 @@ def clip_by_norm(grads: Tree, max_norm: float) -> tuple[Tree, float]:
     norm = float(np.sqrt(tree_dot(grads, grads)))
     if not np.isfinite(norm):
         raise ValueError(f"clip_by_norm: the norm of grads is {norm}, expected a finite number")
-    scale = min(1.0, max_norm / norm) if norm else 1.0
+    scale = float(min(1.0, max_norm / norm)) if norm else 1.0
     return tree_map(lambda g: g * scale, grads), norm
 
 
-def _require_rates(function: str, learning_rate: float, weight_decay: float, **decays: float) -> None:
+def _rates(function: str, learning_rate: float, weight_decay: float, **others: float) -> tuple[float, float]:
+    """The two as Python floats (a NumPy scalar would turn float32 parameters into float64), once all settings are right."""
     require_range(function, "learning_rate", learning_rate, 0, float("inf"), "()")
     require_range(function, "weight_decay", weight_decay, 0, float("inf"))
-    for name, value in decays.items():
-        require_range(function, name, value, 0, 1)
+    for name, value in others.items():
+        require_range(function, name, value, 0, float("inf") if name == "epsilon" else 1)
+    return float(learning_rate), float(weight_decay)

@@ -1,7 +1,8 @@
 """Figures in one style, readable on light and on dark pages: functions (ax, data) -> ax (every chapter).
 
 Matplotlib is imported inside the functions. Nothing global is set: `new_figure` applies the style to one figure only.
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; every series is also labelled.
+The first three colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart, the others are chosen to
+differ from them in brightness; every series is also labelled.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ def source(thing: Any) -> str:
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AnnAssign)]
     for node in sorted(nodes, key=lambda node: node.lineno, reverse=True):
         if isinstance(node, ast.FunctionDef):
-            for argument in [*node.args.args, *node.args.kwonlyargs]:
-                argument.annotation = None
+            for argument in ast.walk(node.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
             plain = signature(node)
             end = node.body[0].lineno - 1
         elif node.value is not None:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from companion.optim import Optimizer, clip_by_norm
-from companion.tree import Array, Indices, tree_dot
-from companion.validate import require_finite
+from companion.tree import Array, Indices, tree_leaves
+from companion.validate import require_finite, require_instance
 
 
 class Step(NamedTuple):
@@ -20,7 +20,7 @@ class Step(NamedTuple):
     step: int  # 1, 2, ...
     loss: float  # of this step's batch, before the update
     params: Any  # after the update
-    state: Any  # of the optimiser, after the update: what a resumed run needs
+    state: Any  # of the optimiser, after the update
 
 
 def fit(
@@ -30,20 +30,25 @@ def fit(
     optimizer: Optimizer,
     max_norm: float | None = None,
     state: Any = None,
+    start: int = 1,
 ) -> Iterator[Step]:
     """Yield one `Step` for every batch: `loss_and_grads(params, *batch) -> (loss, grads)`, clip to max_norm, update.
 
-    Raises ValueError at the first loss that is not finite, before the parameters are spoiled.
+    To go on after a pause, or with another learning rate, call it again with the `params` and `state` of the last step, the
+    rest of the batches, and `start` one higher; states do not depend on the rate.
+
+    Raises ValueError at the first loss or gradient that is not finite, before the parameters are spoiled.
     """
+    require_instance("fit", "optimizer", optimizer, Optimizer, "such as optim.adam()")
     state = optimizer.init(params) if state is None else state
-    for step, batch in enumerate(batches, start=1):
+    for step, batch in enumerate(batches, start):
         loss, grads = loss_and_grads(params, *batch)
         if not np.isfinite(loss):
             raise ValueError(
                 f"fit: loss is {loss} at step {step}, expected a finite number; "
                 "lower the learning rate, clip the gradient (max_norm), or look for an overflow in the model"
             )
-        if not np.isfinite(tree_dot(grads, grads)):
+        if not all(np.isfinite(leaf).all() for leaf in tree_leaves(grads)):
             raise ValueError(
                 f"fit: the gradient is not finite at step {step}, expected finite numbers; check its formula"
             )
@@ -58,8 +63,10 @@ def batches(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield `n_steps` minibatches, shuffled anew for every pass over the data; the last, smaller one of a pass is kept.
 
-    The arrays share their first axis, one row an example. Raises ValueError when they do not, or hold NaN or infinity.
+    The arrays share their first axis, one row an example. Raises ValueError when they do not, or hold NaN or infinity, or
+    for a batch_size below 1 or a negative n_steps.
     """
+    require_instance("batches", "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
     if hasattr(arrays, "shape"):
         raise ValueError("batches: arrays is one array, expected a tuple of arrays, such as (x, labels)")
     for index, array in enumerate(arrays):

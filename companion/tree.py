@@ -74,8 +74,8 @@ def tree_leaves(tree: Any) -> list[Any]:
 
 
 def tree_dot(a: Any, b: Any) -> float:
-    """Inner product of two trees of one structure: the sum over all entries of a times b."""
-    return sum(float((x * y).sum()) for x, y in zip(tree_leaves(a), tree_leaves(b), strict=True))
+    """Inner product of two trees of one structure: the sum over all entries of a times b, added up in float64."""
+    return float(sum(tree_leaves(tree_map(lambda x, y: np.vdot(np.float64(x), np.float64(y)), a, b))))
 
 
 def to_vector(tree: Any) -> Array:

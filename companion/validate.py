@@ -25,8 +25,8 @@ def require_shape(function: str, name: str, array: Array | Indices, *axes: int |
 def require_float(function: str, name: str, array: Array) -> None:
     """Raise ValueError unless `array` is a NumPy array of floating-point numbers."""
     if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
-        received = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"{function}: {name} is {received}, expected a NumPy array of floating-point numbers")
+        received = f"has dtype {array.dtype}" if isinstance(array, np.ndarray) else f"is a {type(array).__name__}"
+        raise ValueError(f"{function}: {name} {received}, expected a NumPy array of floating-point numbers")
 
 
 def require_dtype(function: str, name: str, array: Array, dtype: Any, why: str = "") -> None:
@@ -43,8 +43,8 @@ def require_dtype(function: str, name: str, array: Array, dtype: Any, why: str =
 def require_indices(function: str, name: str, indices: Indices, n: int) -> None:
     """Raise ValueError unless `indices` are integers in 0 ... n-1."""
     if not isinstance(indices, np.ndarray) or not np.issubdtype(indices.dtype, np.integer):
-        received = indices.dtype if isinstance(indices, np.ndarray) else type(indices).__name__
-        raise ValueError(f"{function}: {name} is {received}, expected a NumPy array of integers in 0..{n - 1}")
+        received = f"has dtype {indices.dtype}" if isinstance(indices, np.ndarray) else f"is a {type(indices).__name__}"
+        raise ValueError(f"{function}: {name} {received}, expected a NumPy array of integers in 0..{n - 1}")
     wrong = (indices < 0) | (indices >= n)
     if wrong.any():
         where = tuple(int(k) for k in np.argwhere(wrong)[0])
@@ -73,6 +73,12 @@ def require_range(function: str, name: str, value: float, low: float, high: floa
         raise ValueError(
             f"{function}: {name} is {value}, expected a number in {interval[0]}{low:g}, {high:g}{interval[1]}"
         )
+
+
+def require_instance(function: str, name: str, value: object, kind: type, example: str) -> None:
+    """Raise ValueError unless `value` is a `kind`; the message gives an example of one."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{function}: {name} is {value!r:.60}, expected {kind.__name__}, {example}")
 
 
 def require_known(function: str, name: str, value: str, known: Mapping[str, Value]) -> Value:

@@ -1,4 +1,4 @@
-"""PyTorch twins: the same file, class and parameter names as the NumPy code, with gradients from autograd.
+"""PyTorch twins: files and parameters with the names of the NumPy code, and gradients from autograd.
 
 `copy_params` carries NumPy parameters into a twin, name by name.
 """

@@ -103,7 +103,7 @@ def test_every_verdict_can_be_recorded(verdict: Any) -> None:
 
 @pytest.mark.parametrize("figures", [{}, {"x": []}, {"x": [1.0], "y": []}])
 def test_claim_without_numbers_is_refused(figures: dict[str, list[float]]) -> None:
-    with pytest.raises(ValueError, match="at least one number in every row"):
+    with pytest.raises(ValueError, match="one finite number or more in every row"):
         a_claim(figures=figures)
 
 

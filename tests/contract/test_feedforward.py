@@ -70,7 +70,7 @@ def test_a_backward_pass_that_forgets_dropout_is_caught(rng: np.random.Generator
 
     def forgetful(cache: Any, dy: Any) -> Any:
         params, kept = cache
-        return backward((params, kept._replace(layers=tuple(c._replace(mask=None) for c in kept.layers))), dy)
+        return backward((params, kept._replace(hidden=tuple(c._replace(mask=None) for c in kept.hidden))), dy)
 
     inputs = {"params": random_params(rng, SIZES[2]), "x": rng.normal(size=(B, D))}
     with pytest.raises(GradientError, match=r"gradient of params\.layers\.0\.W differs"):
@@ -144,7 +144,7 @@ def test_no_argument_is_modified(dropout_rate: float, rng: np.random.Generator) 
     params, x, dy = random_params(rng, SIZES[3]), rng.normal(size=(B, D)), rng.normal(size=(B, K))
     labels = LABELS.copy()
     logits, cache = feedforward(params, x, ops.RELU, dropout_rate, rng)
-    kept = (params, x, dy, logits, cache.layers, labels)
+    kept = (params, x, dy, logits, cache.hidden, labels)
     before = tree_map(lambda a: None if a is None else a.copy(), kept)
     feedforward_backward(params, cache, dy)
     classification_loss(params, x, labels, ops.RELU, dropout_rate, rng)
@@ -163,20 +163,20 @@ def test_the_dtype_of_the_parameters_is_kept(
     logits, cache = feedforward(params, x, ACTIVATIONS[activation], dropout_rate, rng)
     backward = feedforward_backward(params, cache, logits)
     _, grads = classification_loss(params, x, LABELS, ACTIVATIONS[activation], dropout_rate, rng)
-    for name, array in tree_items((logits, cache.layers, backward, grads)):
+    for name, array in tree_items((logits, cache.hidden, backward, grads)):
         assert array is None or array.dtype == dtype, name
 
 
 def test_dropout_reaches_every_hidden_layer_but_neither_input_nor_logits(rng: np.random.Generator) -> None:
     params, x = random_params(rng, SIZES[3]), rng.normal(size=(B, D))
     logits, cache = feedforward(params, x, ops.SIGMOID, 0.5, rng)
-    first, second, last = cache.layers
+    first, second = cache.hidden
     np.testing.assert_array_equal(first.x, x)
-    assert last.mask is None
-    np.testing.assert_array_equal(last.h, logits)
-    for layer, above in ((first, second), (second, last)):
+    for layer, above in ((first, second.x), (second, cache.last)):
         assert set(np.unique(layer.mask)) == {0.0, 2.0}
-        np.testing.assert_array_equal(above.x, layer.h * layer.mask)
+        np.testing.assert_array_equal(above, layer.h * layer.mask)
+    last = params.layers[-1]
+    np.testing.assert_allclose(logits, cache.last @ last.W.T + last.b)
 
 
 def test_logits_averaged_over_many_dropout_masks_approach_those_without_for_a_linear_readout(

@@ -104,7 +104,7 @@ def test_the_inner_product_is_that_of_all_entries_in_one_vector(rng: np.random.G
 
 
 def test_the_inner_product_of_trees_with_different_numbers_of_leaves_is_an_error() -> None:
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="different structures"):
         tree_dot([np.ones(H), np.ones(K)], [np.ones(H)])
 
 

@@ -95,7 +95,7 @@ def test_dropout_with_the_same_masks_equals_the_twin(n_layers: int, activation: 
     params = random_params(rng, sizes)
     x, dy = rng.normal(size=(B, D)), rng.normal(size=(B, K))
     logits, cache = ours.feedforward(params, x, phi, dropout_rate=0.4, rng=rng)
-    masks = [layer.mask for layer in cache.layers[:-1]]
+    masks = [layer.mask for layer in cache.hidden]
     assert all(0 < (mask == 0).sum() < mask.size for mask in masks)
     grads, dx = ours.feedforward_backward(params, cache, dy)
 
