@@ -31,7 +31,7 @@ read: $(HTML)/.built ## serve the book on this machine and open it
 	@(sleep 1; $(PY) -m webbrowser http://127.0.0.1:$(PORT)/ >/dev/null 2>&1) &
 	$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
-test: browser lint types unit chapters pages ## every check there is, the fastest first
+test: browser lint types unit chapters pages ## every check there is
 
 browser: $(VENV)/.test ## find or prepare the browser that the page tests use
 	$(PY) -m tests.book.browser
@@ -59,7 +59,7 @@ tidy: $(VENV)/.test ## normalise chapters without executing them: all, or N=neur
 	$(PY) book/_tools/notebooks.py --tidy $(N)
 
 format: $(VENV)/.test ## format the code and repair what ruff can
-	$(PY) -m ruff check --fix --exit-zero . && $(PY) -m ruff format .
+	$(PY) -m ruff check --fix --exit-zero . && $(PY) -m ruff format . && $(PY) book/_tools/notebooks.py --tidy
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

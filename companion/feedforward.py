@@ -2,10 +2,10 @@
 
 Chapter *Neural networks*; review, section 2.
 
-For layers l = 1 ... L with W^l (H_l, H_{l-1}) and b^l (H_l,):
+For layers l = 1 ... n with W^l (H_l, H_{l-1}) and b^l (H_l,):
 
     z^l = h^{l-1} W^l^T + b^l                h^0 = x (B, D)
-    h^l = phi(z^l)                           for l < L; the last layer stays linear and gives the logits z^L
+    h^l = phi(z^l)                           for l < n; the last layer stays linear and gives the logits z^n
 
     dz^l = dh^l phi'(z^l)                    the error signal of a layer, the review's delta
     dW^l = dz^l^T h^{l-1},  db^l = sum_B dz^l
@@ -53,7 +53,7 @@ class FeedforwardCache(NamedTuple):
     """What `feedforward` keeps for the backward pass."""
 
     hidden: tuple[HiddenCache, ...]
-    last: Array  # (B, H_{L-1}) input of the last layer
+    last: Array  # (B, H_{n-1}) input of the last layer
     activation: Activation
 
 

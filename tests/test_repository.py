@@ -57,6 +57,22 @@ def make_targets(readme: str) -> set[str]:
     return set(re.findall(r"(?:`|^\s*(?:\$ )?)make ([a-z]+)", readme, re.MULTILINE))
 
 
+def relative_links(markdown: str) -> set[str]:
+    """The files of the repository that a text links to or shows."""
+    links = re.findall(r"\]\(([^)#\s]+)", markdown)
+    return {link for link in links if "://" not in link and not link.startswith("mailto:")}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_linked_file_exists(name: str) -> None:
+    links = relative_links((ROOT / name).read_text(encoding="utf-8"))
+    assert {link for link in links if not (ROOT / link).exists()} == set()
+
+
+def test_a_link_to_nothing_is_found() -> None:
+    assert relative_links("[a](no/such.md) ![b](there.png) [c](https://x.org) [d](#e)") == {"no/such.md", "there.png"}
+
+
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
 
