@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 
-def compare(function: str, name: str, received: Any, wanted: Any, rtol: float) -> str | None:
-    """None when `received` is right, otherwise a sentence that says what is wrong with output `name` of `function`."""
+def wrong_kind(function: str, name: str, received: Any, wanted: Any, rtol: float) -> str | None:
+    """None when output `name` of `function` has the right type, shape and dtype, otherwise a sentence that says what is wrong."""
     what = f"{function}: {name}"
     typed = all(isinstance(value, np.ndarray | np.generic) for value in (received, wanted))  # Python's numbers adapt
     wanted = np.asarray(wanted)
@@ -24,7 +24,13 @@ def compare(function: str, name: str, received: Any, wanted: Any, rtol: float) -
         return f"{what} {is_}, expected {expected}.{_same_but_for_shape(array, wanted, rtol)}"
     if array.dtype.kind not in "iuf" or (typed and array.dtype != wanted.dtype):
         return f"{what} has dtype {array.dtype}, expected {wanted.dtype}: {_remedy(array.dtype.kind)}"
-    return None if _close(array, wanted, rtol) else f"{what} {_first_difference(array, wanted, rtol)}"
+    return None
+
+
+def wrong_values(function: str, name: str, received: Any, wanted: Any, rtol: float) -> str | None:
+    """None when the numbers of an output of the right kind are right, otherwise a sentence that says where they differ."""
+    received, wanted = np.asarray(received), np.asarray(wanted)
+    return None if _close(received, wanted, rtol) else f"{function}: {name} {_first_difference(received, wanted, rtol)}"
 
 
 def same(a: Any, b: Any, rtol: float) -> bool:
@@ -37,9 +43,15 @@ def same(a: Any, b: Any, rtol: float) -> bool:
 
 
 def described(value: Any) -> str:
-    """The type with its article, and the beginning of the value: "a str ('2.30')"."""
+    """The type with its article, and the value if it is short: "a str ('2.30')", "an array of shape (2, 3)"."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
     kind = type(value).__name__
-    return f"{'an' if kind[0] in 'aeiouAEIOU' or kind == 'ndarray' else 'a'} {kind} ({shortened(value)})"
+    if isinstance(value, dict):
+        return f"a {kind} with the keys {', '.join(map(str, value))}"
+    if isinstance(value, list | tuple) and len(shortened(value)) == 60:
+        return f"a {kind} of {len(value)}"
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind} ({shortened(value)})"
 
 
 def shortened(value: Any) -> str:

@@ -34,14 +34,12 @@ class Exercise(NamedTuple):
     title: str
     statement: str  # Markdown
     solution: Any  # a function, or a class; without arguments when the answer is a value
-    outputs: tuple[str, ...]  # names of what the solution returns; () when `run` names them
-    cases: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]]  # arguments of the solution, ordinary cases first
+    outputs: tuple[str, ...]  # names of what the solution returns; () when only `run` knows them
+    cases: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]]  # arguments, ordinary cases first
     hints: tuple[str, str, str]  # Markdown, each gives away more
     mistakes: tuple[Mistake, ...]
-    numeric: Callable[..., Mapping[str, Any]] | None = (
-        None  # case -> central differences of the outputs that are gradients
-    )
-    run: Callable[..., Mapping[str, Any]] | None = None  # (answer, *case) -> outputs by name; None: call the answer
+    numeric: Callable[..., Mapping[str, Any]] | None = None  # case -> gradients by central differences
+    run: Callable[..., Mapping[str, Any]] | None = None  # (answer, *case) -> outputs by name
     arguments: tuple[str, ...] = ()  # names of a case's entries, where they are not the solution's arguments
     given: tuple[Any, ...] = ()  # functions printed with the statement, as the code of a bug hunt
     rtol: float = 1e-7  # relative to the largest entry

@@ -13,12 +13,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from companion.exercises.compare import compare, described, same
+from companion.exercises.compare import described, same, wrong_kind, wrong_values
 from companion.exercises.exercise import Exercise, Mistake
 from companion.exercises.sandbox import TimeUp, call_before, called_with, explain
 from companion.tree import tree_items
 
 SEED = 1  # of the cases
+START_OVER = " More than one thing may be wrong; start with hint 1."
 
 
 class Verdict(NamedTuple):
@@ -57,7 +58,7 @@ def judge(exercise: Exercise, answer: Any, seconds: float = 10.0) -> Verdict:
         for number, case in enumerate(cases, start=1):
             if case:
                 where = f"\n  Case {number} of {len(cases)}, called with {called_with(_arguments(exercise, case))}."
-            changed += _judge_case(exercise, run, case, deadline)
+            changed += _judge_case(exercise, run, cases[:number], deadline)
     except Unanswered as unanswered:
         return Verdict(exercise.name, "not done", str(unanswered) + (where if number > 1 else ""))
     except Problem as problem:
@@ -86,8 +87,7 @@ def outputs(exercise: Exercise, answer: Any, case: tuple[Any, ...]) -> Mapping[s
         else:
             result = answer(*case)
             if result is None or result is ...:
-                shown = "None" if result is None else "`...`"
-                raise Unanswered(f"{function} returned {shown}: write its body, or add the missing `return`.")
+                raise Unanswered(_nothing(function, result))
             if len(names) == 1:
                 named = {names[0]: result}
             elif isinstance(result, tuple | list) and len(result) == len(names):
@@ -98,18 +98,30 @@ def outputs(exercise: Exercise, answer: Any, case: tuple[Any, ...]) -> Mapping[s
                     f"{function} returned {short or described(result)}, expected {len(names)} results: return {', '.join(names)}."
                 )
     missing = [name for name, value in named.items() if value is None or value is ...]
+    if missing and tuple(missing) == exercise.outputs[:1]:
+        raise Unanswered(_nothing(function, named[missing[0]]))
     if missing:
         raise Unanswered(f"{function}: {missing[0]} is still {named[missing[0]]}.")
     return named
 
 
-def known_mistake(
-    exercise: Exercise, case: tuple[Any, ...], received: Mapping[str, Any], wanted: Mapping[str, Any], first: str
-) -> Mistake | None:
-    """The known mistake that gives the same wrong numbers: in every output, or else in the first one that differs.
+def _nothing(function: str, result: Any) -> str:
+    return f"{function} returned {'None' if result is None else '`...`'}: write its body, or add the missing `return`."
 
-    A mistake that happens to be right in that output of this case explains nothing.
+
+def known_mistake(
+    exercise: Exercise,
+    cases: list[tuple[Any, ...]],
+    received: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    first: str,
+) -> tuple[Mistake | None, bool]:
+    """The known mistake that gives the same wrong numbers in the last of the cases, and whether it does in every output.
+
+    Otherwise it gives those of the first output that differs. A mistake that happens to be right in that output of this
+    case explains nothing, nor does one that is wrong in an earlier case, where the answer was right.
     """
+    *earlier, case = cases
     candidates = []
     for mistake in exercise.mistakes:
         try:
@@ -118,10 +130,23 @@ def known_mistake(
             continue
         if same(wrong[first], wanted[first], exercise.rtol) or not same(received[first], wrong[first], exercise.rtol):
             continue
-        if all(same(received[name], wrong[name], exercise.rtol) for name in wanted):
-            return mistake
-        candidates.append(mistake)
-    return candidates[0] if candidates else None
+        everywhere = all(same(received[name], wrong[name], exercise.rtol) for name in wanted)
+        if all(_is_right(exercise, mistake.answer, before, None if everywhere else first) for before in earlier):
+            if everywhere:
+                return mistake, True
+            candidates.append(mistake)
+    return (candidates[0] if candidates else None), False
+
+
+def _is_right(exercise: Exercise, answer: Any, case: tuple[Any, ...], name: str | None) -> bool:
+    """Whether an answer is right on a case: in the output of this name if the case has it, otherwise in all."""
+    wanted = outputs(exercise, exercise.solution, deepcopy(case))
+    try:
+        received = outputs(exercise, answer, deepcopy(case))
+    except Exception:
+        return False
+    names = [name] if name is not None and name in wanted else list(wanted)
+    return all(same(received[key], wanted[key], exercise.rtol) for key in names)
 
 
 def _callable(exercise: Exercise, answer: Any) -> Any:
@@ -142,8 +167,9 @@ def _callable(exercise: Exercise, answer: Any) -> Any:
     return answer
 
 
-def _judge_case(exercise: Exercise, answer: Any, case: tuple[Any, ...], deadline: float) -> list[str]:
-    """Raise Unanswered or Problem unless the answer is right on this case; return the arguments that it changed."""
+def _judge_case(exercise: Exercise, answer: Any, cases: list[tuple[Any, ...]], deadline: float) -> list[str]:
+    """Raise Unanswered or Problem unless the answer is right on the last case; return the arguments that it changed."""
+    case = cases[-1]
     wanted = outputs(exercise, exercise.solution, deepcopy(case))
     own = deepcopy(case)
     try:
@@ -158,27 +184,67 @@ def _judge_case(exercise: Exercise, answer: Any, case: tuple[Any, ...], deadline
         name for name, value in _arguments(exercise, case).items() if _differs(value, _arguments(exercise, own)[name])
     ]
     warning = f" It changed its argument {changed[0]} in place: work on a copy." if changed else ""
-    for name in wanted:
-        difference = compare(exercise.function, name, received[name], wanted[name], exercise.rtol)
-        if difference is None:
-            continue
-        mistake = known_mistake(exercise, case, received, wanted, name)
-        if mistake is not None:
-            text = f"It looks as if you {mistake.name}. {mistake.effect} Reread equation ({mistake.equation.replace('-', ' ')})."
-            raise Problem(text + warning, mistake.name)
-        value = received[name]
-        if not case and (isinstance(value, float | np.floating) or (type(value) is int and abs(value) < 1e15)):
-            raise Problem(_too(exercise.function, float(value), wanted[name]))
-        mixed_up = _taken_for(exercise, case, name, received[name], wanted)
-        raise Problem(difference + (mixed_up or _numeric(exercise, case, name, received[name])) + warning)
-    return changed
+    wrong = [name for name in wanted if _difference(exercise, name, received, wanted)]
+    if not wrong:
+        return changed
+    first = wrong[0]
+    mistake, everywhere = known_mistake(exercise, cases, received, wanted, first)
+    if mistake is not None:
+        raise Problem(_told(mistake, "" if everywhere else first, len(wrong) == 1) + warning, mistake.name)
+    if not case and _is_number(received[first]):
+        raise Problem(_too(exercise.function, float(received[first]), wanted[first]))
+    text = _difference(exercise, first, received, wanted)
+    text += _taken_for(exercise, case, first, received[first], wanted) or _numeric(
+        exercise, case, first, received[first]
+    )
+    if wrong_kind(exercise.function, first, received[first], wanted[first], exercise.rtol):
+        raise Problem(text + warning)
+    text += call_before(deadline, lambda: _not_repeatable(exercise, answer, case, received))
+    raise Problem(text + warning + START_OVER)
+
+
+def _difference(exercise: Exercise, name: str, received: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What is wrong with one output, in a sentence; empty when nothing is."""
+    arguments = (exercise.function, name, received[name], wanted[name], exercise.rtol)
+    return wrong_kind(*arguments) or wrong_values(*arguments) or ""
+
+
+def _told(mistake: Mistake, only: str, rest_is_right: bool) -> str:
+    """What to say to a known mistake; its effect only if it explains every output, because it may speak of them all."""
+    reread = f"Reread equation ({mistake.equation.replace('-', ' ')})."
+    if not only:
+        return f"It looks as if you {mistake.name}. {mistake.effect} {reread}"
+    rest = "; the rest is right" if rest_is_right else ""
+    return f"In {only}, it looks as if you {mistake.name}{rest}. {reread}{'' if rest_is_right else START_OVER}"
+
+
+def _not_repeatable(exercise: Exercise, answer: Any, case: tuple[Any, ...], received: Mapping[str, Any]) -> str:
+    """What to say when a second call with the same arguments gives other numbers."""
+    try:
+        again = outputs(exercise, answer, deepcopy(case))
+    except Exception:
+        return ""
+    if all(same(again[name], received[name], 1e-12) for name in received):
+        return ""
+    return (
+        f" Called again with the same arguments, {exercise.function} gives other numbers: look for random numbers, "
+        "a global that it changes, or an np.empty that is not filled."
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, np.ndarray | np.number | int | float)
+        and np.asarray(value).dtype.kind in "iuf"
+        and not np.ndim(value)
+    )
 
 
 def _too(function: str, value: float, wanted: float) -> str:
     """What to say to a wrong prediction: on which side it is, because the number itself would give the answer away."""
     if not np.isfinite(value):
         return f"{function} is {value}, expected a finite number."
-    return f"{function} is {value:.6g}, which is too {'small' if value < wanted else 'large'}. The hints lead there."
+    return f"{function} is {value:.12g}, which is too {'small' if value < wanted else 'large'}. The hints lead there."
 
 
 def _taken_for(exercise: Exercise, case: tuple[Any, ...], name: str, received: Any, wanted: Mapping[str, Any]) -> str:

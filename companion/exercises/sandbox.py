@@ -1,6 +1,7 @@
 """Running a reader's code: within a time limit, and with its exceptions told in a sentence."""
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -49,7 +50,18 @@ def explain(error: BaseException, name: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_the_readers(frame.filename)]
     line = f"\n  at line {own[-1].lineno}: {own[-1].line or ''}".rstrip(" :") if own else ""
-    return f"{name} raised {type(error).__name__}: {str(error).strip() or 'no message'}{line}"
+    return f"{name} raised {type(error).__name__}: {str(error).strip() or 'no message'}{line}{_lost_axis(str(error))}"
+
+
+def _lost_axis(message: str) -> str:
+    """A question, when two arrays did not fit because one lacks an axis of the other."""
+    found = re.search(r"broadcast together with shapes \(([\d,]+)\) \(([\d,]+)\)", message)
+    if found is None:
+        return ""
+    short, long = sorted((tuple(int(size) for size in text.split(",") if size) for text in found.groups()), key=len)
+    if not any(short == long[:axis] + long[axis + 1 :] for axis in range(len(long))):
+        return ""
+    return "\n  A sum or maximum over an axis drops that axis: did you mean keepdims=True?"
 
 
 def _is_the_readers(filename: str) -> bool:

@@ -210,3 +210,8 @@ def test_command_line_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "companion", "hint", "nn.softmax", "9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(companion.__file__).parents[1])
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "hint: number is 9, expected 1..3\n")
+
+
+def test_function_that_is_only_imported_is_not_judged(capsys: Capture, write: Write) -> None:
+    status, out, _ = run("check", write("from companion.ops import softmax\nparameter_count = 2410\n"), capsys=capsys)
+    assert (status, out) == (0, "nn.parameter_count: correct.\n1 correct, 0 wrong, 0 not done\n")

@@ -27,7 +27,7 @@ every_exercise = pytest.mark.parametrize("e", EXERCISES.values(), ids=EXERCISES)
 MISTAKES = [(e, mistake) for e in EXERCISES.values() for mistake in e.mistakes]
 every_mistake = pytest.mark.parametrize(("e", "mistake"), MISTAKES, ids=[f"{e.name}-{m.name}" for e, m in MISTAKES])
 several_outputs = pytest.mark.parametrize(
-    "e", [e for e in EXERCISES.values() if len(e.outputs) > 1], ids=lambda e: e.name
+    "e", [e for e in EXERCISES.values() if len(e.outputs) > 1 and e.run is None], ids=lambda e: e.name
 )
 
 
@@ -102,13 +102,11 @@ def test_central_differences_agree_with_the_solution(e: Exercise) -> None:
             assert np.abs(gradient - right[name]).max() <= 1e-6 * np.abs(right[name]).max(), name
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, e in EXERCISES.items() if any(o[:2] in ("dW", "dx") for o in e.outputs)]
-)
+@pytest.mark.parametrize("name", [name for name, e in EXERCISES.items() if any(o.startswith("d") for o in e.outputs)])
 def test_every_backward_pass_has_central_differences_as_a_second_witness(name: str) -> None:
     e = EXERCISES[name]
     assert e.numeric is not None
-    assert set(e.numeric(*cases(e)[0])) == set(e.outputs)
+    assert set(e.numeric(*cases(e)[0])) == {output for output in e.outputs if output.startswith("d")}
 
 
 # --- the reader who is wrong

@@ -39,7 +39,7 @@ def test_nothing_is_not_done_yet(name: str, answer: Any, capsys: pytest.CaptureF
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_other_things_than_a_function_are_named(function: str) -> None:
     told(function, "softmax", "The answer is a str ('softmax'), expected a function", f"pass {function} itself")
-    told(function, np.ones((2, 2)), "The answer is an ndarray (array(", "not called")
+    told(function, np.ones((2, 2)), "The answer is an array of shape (2, 2), expected a function", "not called")
     told(function, Empty, f"The answer is the class Empty, expected the function {function}")
 
 
@@ -86,7 +86,7 @@ def test_unfinished_tape_is_told_where_it_stops() -> None:
 
     told("Tensor", NoGradient, "the gradient of a in a.sum() is still None", status="not done")
     told("Tensor", NoSum, "a.sum() is still None", status="not done")
-    told("Tensor", NoAddition, "'NoneType' object has no attribute 'sum'", "expression = '(a + b).sum()'")
+    told("Tensor", NoAddition, "a + b is still None", status="not done")
 
 
 def test_tape_that_returns_tensors_as_gradients_is_told_so() -> None:

@@ -155,9 +155,9 @@ def test_results_in_another_order_are_recognised() -> None:
     [
         (lambda y: y[:2], "returned a tuple of 2, expected 3 results: return p, m, v"),
         (lambda y: [*y, 0], "returned a list of 4, expected 3 results"),
-        (lambda y: y[0], "returned an ndarray (array("),
+        (lambda y: y[0], "returned an array of shape (3, 4), expected 3 results"),
         (lambda y: np.stack(y), "expected 3 results: return p, m, v"),
-        (lambda y: dict(zip("pmv", y)), "returned a dict ("),
+        (lambda y: dict(zip("pmv", y)), "returned a dict with the keys p, m, v, expected 3"),
         (lambda y: 1.5, "returned a float (1.5), expected 3 results"),
     ],
 )

@@ -1,15 +1,15 @@
 """Exercises of the chapter *Neural networks*, in its order."""
 
 from companion.exercises.nn import (
-    adam,
+    adam_step,
     central_difference,
     cross_entropy,
-    dropout,
-    hidden_layer,
+    dropout_backward,
+    hidden_layer_gradients,
     hunt_relu,
     hunt_skip,
     initial_loss,
-    momentum,
+    momentum_step,
     parameter_count,
     sigmoid_slope,
     softmax,
@@ -26,13 +26,13 @@ EXERCISES = tuple(
         softmax,
         softmax_backward,
         cross_entropy,
-        hidden_layer,
+        hidden_layer_gradients,
         central_difference,
         hunt_relu,
         hunt_skip,
-        momentum,
-        adam,
-        dropout,
+        momentum_step,
+        adam_step,
+        dropout_backward,
         tape,
     )
 )

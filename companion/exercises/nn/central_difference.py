@@ -10,9 +10,9 @@ from companion.tree import Array
 
 
 def central_difference(f: Callable[[Array], float], x: Array, eps: float) -> Array:
-    """Scalar function f, point x (any shape), step eps -> gradient of f at x, same shape.
+    """Scalar function f, point x (any shape), step eps -> gradient of f at x.
 
-    By central differences; leaves x as it was.
+    By central differences. The gradient has the shape of x, which stays as it was.
     """
     gradient = np.zeros_like(x)
     for index in np.ndindex(x.shape):
@@ -25,10 +25,26 @@ def central_difference(f: Callable[[Array], float], x: Array, eps: float) -> Arr
 def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
     A = rng.normal(size=(3, 4))
     return [
-        (lambda x: float((A * np.sin(x)).sum()), rng.normal(size=(3, 4)), 1e-3),
+        (lambda x: float((A * np.sin(x)).sum()), rng.normal(size=(3, 4)), 3e-3),
         (lambda x: float(np.exp(x).prod() + (x**2).sum()), 0.3 * rng.normal(size=5), 1e-3),
         (lambda x: float(np.tanh(x @ A).sum()), rng.normal(size=(2, 3)), 1e-4),
     ]
+
+
+def _run(answer: Any, f: Callable[[Array], float], x: Array, eps: float) -> dict[str, Any]:
+    """The gradient and, as it hardly shows eps, whether f was called eps away from x, or twice or half as far (1 if so)."""
+    distances, start = [], x.copy()
+
+    def recorded(point: Array) -> float:
+        if np.shape(point) == start.shape:
+            distances.append(float(np.abs(point - start).max()))
+        return f(point)
+
+    gradient = answer(recorded, x, eps)
+    return {
+        "the gradient": gradient,
+        "the step": float(any(np.isclose(distance / eps, (0.5, 1, 2)).any() for distance in distances)),
+    }
 
 
 def _one_by_one(entry: Callable[..., float]) -> Callable[..., Array]:
@@ -55,6 +71,20 @@ def _never_restored(f: Callable[[Array], float], x: Array, eps: float) -> Array:
     return gradient
 
 
+def _growing_step(f: Callable[[Array], float], x: Array, eps: float) -> Array:
+    gradient, step = np.zeros_like(x), np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        step[index] = eps
+        gradient[index] = (f(x + step) - f(x - step)) / (2 * eps)
+    return gradient
+
+
+def _first_entry_only(f: Callable[[Array], float], x: Array, eps: float) -> Array:
+    gradient = np.zeros_like(x)
+    gradient.flat[0] = central_difference(f, x, eps).flat[0]
+    return gradient
+
+
 def _all_at_once(f: Callable[[Array], float], x: Array, eps: float) -> Array:
     return np.full_like(x, (f(x + eps) - f(x - eps)) / (2 * eps))
 
@@ -68,7 +98,8 @@ EXERCISE = Exercise(
         how the function changes.
     """,
     solution=central_difference,
-    outputs=("the gradient",),
+    outputs=("the gradient", "the step"),
+    run=_run,
     cases=_cases,
     rtol=1e-5,
     hints=(
@@ -118,6 +149,30 @@ EXERCISE = Exercise(
             "f(x - eps) - f(x + eps) gives the opposite of the gradient.",
             "central-difference",
             _one_by_one(lambda f, x, step, eps: (f(x - step) - f(x + step)) / (2 * eps)),
+        ),
+        Mistake(
+            "divided by 2 and multiplied by eps",
+            "Python reads `/ 2 * eps` from the left, as (... / 2) * eps: the distance needs brackets, / (2 * eps).",
+            "central-difference",
+            _one_by_one(lambda f, x, step, eps: (f(x + step) - f(x - step)) / 2 * eps),
+        ),
+        Mistake(
+            "returned from inside the loop",
+            "Only the first entry is filled: the `return` stands behind the loop, with less indentation.",
+            "central-difference",
+            _first_entry_only,
+        ),
+        Mistake(
+            "never set an entry of the step back to zero",
+            "From the second turn on, several entries move at once: make a new step in every turn.",
+            "central-difference",
+            _growing_step,
+        ),
+        Mistake(
+            "moved x by another distance than eps",
+            "The gradient is close enough here, but who calls your function chooses eps, and knows why: use the argument.",
+            "central-difference",
+            lambda f, x, eps: central_difference(f, x, 1e-6),
         ),
     ),
 )

@@ -11,9 +11,10 @@ from companion.tree import Array, Indices
 
 
 def cross_entropy(logits: Array, labels: Indices) -> tuple[float, Array]:
-    """Logits (B, K), integer labels (B,) -> mean cross-entropy in nats, dlogits (B, K).
+    """Logits (B, K), integer labels (B,) -> the loss in nats, dlogits (B, K).
 
-    dlogits is the gradient of the mean. Right also for logits of +-10,000.
+    The loss is the mean cross-entropy, dlogits its gradient.
+    Right also for logits of +-10,000.
     """
     rows = np.arange(len(labels))
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -87,6 +88,32 @@ def _log_of_rounded(logits: Array, labels: Indices) -> Any:
     return -np.log(y[np.arange(len(labels)), labels]).mean(), (y - hot) / len(labels)
 
 
+def _sum_of_losses(logits: Array, labels: Indices) -> Any:
+    log_label, y, hot = _parts(logits, labels)
+    return -log_label.sum(), (y - hot) / len(labels)
+
+
+def _gradient_of_probabilities(logits: Array, labels: Indices) -> Any:
+    log_label, y, hot = _parts(logits, labels)
+    return -log_label.mean(), -hot / y / len(labels)
+
+
+def _bounded(smallest: float, combined: Any = np.add) -> Mistake:
+    """The logarithm of a probability that a small constant keeps from 0."""
+
+    def answer(logits: Array, labels: Indices) -> Any:
+        _, y, hot = _parts(logits, labels)
+        return -np.log(combined((y * hot).sum(axis=1), smallest)).mean(), (y - hot) / len(labels)
+
+    return Mistake(
+        f"kept the probability from 0 with a constant of {smallest:g}",
+        f"The loss of an example then never exceeds -log {smallest:g} = {-np.log(smallest):.1f}, where 10,000 or so is right: "
+        "compute log-probabilities without going through softmax.",
+        "softmax-shift",
+        answer,
+    )
+
+
 EXERCISE = Exercise(
     name="nn.cross_entropy",
     kind="implement",
@@ -144,7 +171,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "took the logarithm to base 2",
-            "The loss is in bits; in nats it is smaller by the factor log 2 = 0.693, and only then is the gradient y - 1.",
+            "The loss is in bits; in nats it is smaller by the factor log 2 = 0.693. Your gradient is that of the loss in nats.",
             "cross-entropy",
             _base_two,
         ),
@@ -160,5 +187,20 @@ EXERCISE = Exercise(
             "softmax-shift",
             _log_of_rounded,
         ),
+        Mistake(
+            "summed the loss over the batch instead of averaging it",
+            "Your loss is B times too large; the gradient, that of the mean, is right.",
+            "cross-entropy",
+            _sum_of_losses,
+        ),
+        Mistake(
+            "returned the gradient with respect to the probabilities instead of the logits",
+            "-1 / y at the right class is only the beginning; softmax lies between the logits and y. "
+            "Both together give y minus the one-hot label.",
+            "cross-entropy-gradient",
+            _gradient_of_probabilities,
+        ),
+        *map(_bounded, (1e-8, 1e-9, 1e-10, 1e-12, 1e-15)),
+        _bounded(1e-7, np.maximum),  # usual as a clip; added, it would show in small losses too
     ),
 )

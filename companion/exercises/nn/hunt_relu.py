@@ -10,20 +10,23 @@ from companion.tree import Array
 
 
 def relu_layer(x: Array, W: Array, b: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    """X (B, D), weights W (H, D), biases b (H,) -> y (B, H), cache (x, W, y)."""
+    """Inputs x (B, D), weights W (H, D), biases b (H,) -> y (B, H).
+
+    The cache is (x, W, y).
+    """
     y = np.maximum(x @ W.T + b, 0)
     return y, (x, W, y)
 
 
 def buggy_backward(cache: tuple[Array, Array, Array], dy: Array) -> tuple[Array, Array, Array]:
-    """Cache of relu_layer, gradient dy (B, H) of y -> dx (B, D), dW (H, D), db (H,)."""
+    """Cache of relu_layer, gradient dy (B, H) -> dx (B, D), dW (H, D), db (H,)."""
     x, W, _ = cache
     dz = np.where(dy > 0, dy, 0)
     return dz @ W, dz.T @ x, dz.sum(axis=0)
 
 
 def relu_layer_backward(cache: tuple[Array, Array, Array], dy: Array) -> tuple[Array, Array, Array]:
-    """Cache of relu_layer, gradient dy (B, H) of y -> dx (B, D), dW (H, D), db (H,)."""
+    """Cache of relu_layer, gradient dy (B, H) -> dx (B, D), dW (H, D), db (H,)."""
     x, W, y = cache
     dz = np.where(y > 0, dy, 0)
     return dz @ W, dz.T @ x, dz.sum(axis=0)
@@ -62,7 +65,8 @@ EXERCISE = Exercise(
     title="The network that half learns",
     statement="""
         A network with this layer trains, but poorly. The forward pass is right; its backward pass has one bug. Let
-        `check_gradients` point at it, as in the cell below, then hand in the corrected function.
+        `check_gradients` point at it, as in the cell below: it takes W, b and x in this order and stops at the first whose
+        gradient is wrong. Then hand in the corrected function.
     """,
     solution=relu_layer_backward,
     outputs=("dx", "dW", "db"),
@@ -70,7 +74,7 @@ EXERCISE = Exercise(
     numeric=_numeric,
     given=(relu_layer, buggy_backward),
     hints=(
-        "The gradient check finds all three gradients wrong. What do the three have in common?",
+        "The gradient check stops at W, its first; b and x would fail as well. What do all three gradients have in common?",
         "All three are built from `dz`. What decides whether the gradient passes a ReLU: what comes down, or what went up?",
         "The slope of ReLU is 1 where its output is positive. The condition must be `y > 0`, not `dy > 0`.",
     ),
@@ -83,7 +87,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "let the gradient through everywhere",
-            "Without a condition the layer is treated as linear: units that were off (y = 0) receive gradients too.",
+            "Units that were off (y = 0) receive gradients too. If you wrote y >= 0: that is no condition, y is never negative.",
             "relu-slope",
             _with(lambda y, dy: dy),
         ),

@@ -10,20 +10,23 @@ from companion.tree import Array
 
 
 def skip_layer(x: Array, W: Array, b: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    """X (B, D), weights W (D, D), biases b (D,) -> y = x + tanh(x W^T + b), cache (x, W, h)."""
+    """Inputs x (B, D), weights W (D, D), biases b (D,) -> y = x + h (B, D).
+
+    h = tanh(x W^T + b); the cache is (x, W, h).
+    """
     h = np.tanh(x @ W.T + b)
     return x + h, (x, W, h)
 
 
 def buggy_backward(cache: tuple[Array, Array, Array], dy: Array) -> tuple[Array, Array, Array]:
-    """Cache of skip_layer, gradient dy (B, D) of y -> dx (B, D), dW (D, D), db (D,)."""
+    """Cache of skip_layer, gradient dy (B, D) -> dx (B, D), dW (D, D), db (D,)."""
     x, W, h = cache
     dz = dy * (1 - h**2)
     return dz @ W, dz.T @ x, dz.sum(axis=0)
 
 
 def skip_layer_backward(cache: tuple[Array, Array, Array], dy: Array) -> tuple[Array, Array, Array]:
-    """Cache of skip_layer, gradient dy (B, D) of y -> dx (B, D), dW (D, D), db (D,)."""
+    """Cache of skip_layer, gradient dy (B, D) -> dx (B, D), dW (D, D), db (D,)."""
     x, W, h = cache
     dz = dy * (1 - h**2)
     return dz @ W + dy, dz.T @ x, dz.sum(axis=0)
@@ -68,7 +71,8 @@ EXERCISE = Exercise(
     title="Right in one layer, wrong in two",
     statement="""
         One such layer, alone, learns as it should; stacked on another, the lower one hardly learns. The forward pass is right;
-        the backward pass has one bug. Which gradient does `check_gradients` call wrong, and which are right?
+        the backward pass has one bug. `check_gradients` takes W, b and x in this order and stops at the first whose gradient
+        is wrong. Which one does it name, and what does that say of the others?
     """,
     solution=skip_layer_backward,
     outputs=("dx", "dW", "db"),
@@ -76,7 +80,7 @@ EXERCISE = Exercise(
     numeric=_numeric,
     given=(skip_layer, buggy_backward),
     hints=(
-        "dW and db pass the check, dx does not. Which of the three does only the layer *below* use?",
+        "A layer alone needs only dW and db to learn. On what does the layer stacked *below* it live?",
         "On how many paths does x reach y? Draw them.",
         "Two: through tanh, and directly. What is used twice receives the sum of both gradients: `dz @ W + dy`.",
     ),

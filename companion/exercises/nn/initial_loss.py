@@ -6,7 +6,7 @@ from companion.exercises.exercise import Exercise, Mistake
 
 
 def initial_loss() -> float:
-    """The mean cross-entropy in nats, to two decimals or better."""
+    """The mean cross-entropy in nats, to two decimals."""
     return float(-np.log(1 / 10))
 
 
@@ -37,13 +37,13 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "took the logarithm to base 2",
-            "log2(10) = 3.32 is the loss in bits; in nats it is smaller by the factor log 2 = 0.693.",
+            "log2(10) = 3.32 is the loss in bits; a nat, the unit of np.log, is more than a bit, so fewer are needed.",
             "cross-entropy",
             lambda: np.log2(10),
         ),
         Mistake(
             "took the logarithm to base 10",
-            "log10(10) = 1 is smaller by the factor log 10 = 2.303 than the natural logarithm, which np.log computes.",
+            "log10(10) = 1; the natural logarithm, which np.log computes, is larger.",
             "cross-entropy",
             lambda: 1.0,
         ),
@@ -55,7 +55,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "added the loss of all ten digits",
-            "Only the probability of the right digit enters; the other nine do not, so the loss is ten times smaller.",
+            "Only the probability of the right digit enters; the other nine do not, so the loss is much smaller.",
             "cross-entropy",
             lambda: 10 * np.log(10),
         ),

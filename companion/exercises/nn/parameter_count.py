@@ -28,7 +28,7 @@ EXERCISE = Exercise(
     mistakes=(
         Mistake(
             "left out the biases",
-            "2368 is the number of weights; every hidden and every output unit also has one bias, 42 in all.",
+            "2368 is the number of weights; every hidden and every output unit also has one bias.",
             "layer",
             lambda: 2368,
         ),
@@ -61,6 +61,24 @@ EXERCISE = Exercise(
             "Connections exist between neighbouring layers only: add the products of neighbours.",
             "layer",
             lambda: 64 * 32 * 10,
+        ),
+        Mistake(
+            "gave each layer a single bias",
+            "Every unit has a bias of its own: a layer has as many biases as units.",
+            "layer",
+            lambda: 64 * 32 + 1 + 32 * 10 + 1,
+        ),
+        Mistake(
+            "counted the hidden layer only",
+            "The ten outputs, too, have weights, from the hidden units, and biases.",
+            "layer",
+            lambda: 64 * 32 + 32,
+        ),
+        Mistake(
+            "counted the output layer only",
+            "The hidden units, too, have weights, from the inputs, and biases.",
+            "layer",
+            lambda: 32 * 10 + 10,
         ),
     ),
 )

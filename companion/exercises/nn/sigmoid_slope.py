@@ -9,7 +9,7 @@ from companion.tree import Array
 
 
 def sigmoid_slope(y: Array) -> Array:
-    """Outputs y of the sigmoid (any shape) -> its slopes dy/dz there (same shape)."""
+    """Outputs y of the sigmoid (any shape) -> its slopes dy/dz (same shape)."""
     return y * (1 - y)
 
 

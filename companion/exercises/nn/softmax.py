@@ -35,7 +35,7 @@ EXERCISE = Exercise(
     outputs=("the result",),
     cases=_cases,
     hints=(
-        "First write the definition: exponentiate, then divide every row by its sum. `keepdims=True` keeps the shapes fit.",
+        "First write the definition: exponentiate, then divide each row by its sum. `keepdims=True` keeps the shapes compatible.",
         "$e^{1000}$ overflows. What happens to the probabilities when you subtract the same number from all logits of a row?",
         "Nothing happens to them, so subtract the row's maximum: `np.exp(z - z.max(axis=1, keepdims=True))` is at most 1.",
     ),
@@ -81,6 +81,24 @@ EXERCISE = Exercise(
             "Every entry lies between 0 and 1, but a row does not sum to one: the classes do not compete.",
             "softmax",
             lambda z: 1 / (1 + np.exp(-z)),
+        ),
+        Mistake(
+            "divided by the sum of the whole array instead of each row's",
+            "You rightly subtract each row's own maximum, but all B K numbers together sum to one; every row by itself has to.",
+            "softmax",
+            lambda z: _exp(z) / _exp(z).sum(),
+        ),
+        Mistake(
+            "divided by the sums of the columns",
+            "You rightly subtract each row's own maximum, but each column sums to one where each row has to.",
+            "softmax",
+            lambda z: _exp(z) / _exp(z).sum(axis=0),
+        ),
+        Mistake(
+            "divided the logits by their sum, without the exponential",
+            "Your rows sum to one, but a negative logit is no probability; e^z is positive whatever z is.",
+            "softmax",
+            lambda z: z / z.sum(axis=1, keepdims=True),
         ),
     ),
 )

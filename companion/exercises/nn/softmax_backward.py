@@ -11,7 +11,7 @@ from companion.tree import Array
 
 
 def softmax_backward(y: Array, dy: Array) -> Array:
-    """Probabilities y (B, K), their gradient dy (B, K) -> gradient dz (B, K) of the logits."""
+    """Probabilities y (B, K), gradient dy (B, K) -> dz (B, K) of the logits."""
     shared = (dy * y).sum(axis=1, keepdims=True)
     return np.asarray(y * (dy - shared))
 
@@ -45,7 +45,7 @@ EXERCISE = Exercise(
     ),
     mistakes=(
         Mistake(
-            "used only the diagonal of the Jacobian",
+            "used only the derivative of each probability with respect to its own logit",
             "y (1 - y) dy forgets that a logit also lowers the *other* probabilities, through their common denominator.",
             "softmax-backward",
             lambda y, dy: y * (1 - y) * dy,
@@ -85,6 +85,12 @@ EXERCISE = Exercise(
             "Every entry is the opposite of the right one: a descent step would go uphill.",
             "softmax-backward",
             lambda y, dy: -y * (dy - (dy * y).sum(axis=1, keepdims=True)),
+        ),
+        Mistake(
+            "added the sum in the bracket instead of subtracting it",
+            "A logit that rises lowers the other probabilities, hence the minus. The rows of a right answer sum to zero.",
+            "softmax-backward",
+            lambda y, dy: y * (dy + (dy * y).sum(axis=1, keepdims=True)),
         ),
     ),
 )

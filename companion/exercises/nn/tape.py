@@ -66,6 +66,11 @@ class Tensor:
         return dy.sum(axis=repeated, keepdims=True)
 
 
+def _with(**method: Any) -> type:
+    """The solution with one method replaced."""
+    return type("Tensor", (Tensor,), method)
+
+
 class _Overwriting(Tensor):
     def _receive(self, dy: Any) -> None:
         self.grad = self._unbroadcast(dy)
@@ -99,36 +104,71 @@ class _NotTransposed(Tensor):
         return type(self)(self.data @ other.data, parents)
 
 
-class _NeverSummed(Tensor):
-    def _unbroadcast(self, dy: Any) -> Any:
-        return dy
+class _BreadthFirst(Tensor):
+    def _in_order(self, order: Any, seen: Any) -> Any:
+        order = [self]
+        for tensor in order:  # grows while it is walked
+            for parent, _ in tensor._parents:
+                if all(parent is not known for known in order):
+                    order.append(parent)
+        return order[::-1]
 
 
-class _Averaging(Tensor):
-    def _unbroadcast(self, dy: Any) -> Any:
-        return super()._unbroadcast(dy) * (self.data.size / dy.size)
+class _Stuck(Tensor):
+    def backward(self) -> None:
+        self.grad = np.ones_like(self.data)
 
 
 class _Unseeded(Tensor):
     def backward(self) -> None:
-        super().backward()
-        for tensor in self._in_order([], set()):
-            tensor.grad = 0 * tensor.data
+        self.grad = np.zeros_like(self.data)
+
+
+OPERATIONS: dict[str, tuple[str, Any]] = {
+    "+": ("a + b", lambda a, b: a + b),
+    "*": ("a * b", lambda a, b: a * b),
+    "@": ("a @ b", lambda a, b: a @ b),
+    "tanh": ("a.tanh()", lambda a, b: a.tanh()),
+    "sum": ("a.sum()", lambda a, b: a.sum()),
+}
 
 
 def _run(answer: Any, expression: str, build: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """Build one expression and read its value and gradients."""
     tensors = {name: answer(data) for name, data in inputs.items()}
-    result = build(**tensors)
-    if result is None:
-        raise NotImplementedError(f"{expression} is still None")
+    try:
+        result = build(**tensors)
+    except (AttributeError, TypeError):  # perhaps because of a None in the middle
+        _require_operations(answer, expression)
+        raise
+    if result is None or result is ...:
+        _require_operations(answer, expression)
+        raise NotImplementedError(f"{expression} is still {result}")
     values = {f"the value of {expression}": result.data}
     result.backward()
-    return values | {f"the gradient of {name} in {expression}": tensor.grad for name, tensor in tensors.items()}
+    reached = (
+        2 if any(np.any(tensor.grad) for tensor in tensors.values()) else int(bool(np.any(getattr(result, "grad", 0))))
+    )
+    code = getattr(getattr(answer, "backward", None), "__code__", None)
+    if (
+        not reached and code is not None and not code.co_names + code.co_freevars
+    ):  # it does not even look at an attribute
+        raise NotImplementedError("backward does nothing yet")
+    gradients = {f"the gradient of {name} in {expression}": tensor.grad for name, tensor in tensors.items()}
+    return values | gradients | {f"how far the gradient came in {expression}": reached}
 
 
-def _powers(h: Any, a: Any) -> Any:
-    return (h * a + h * h).sum()
+def _require_operations(answer: Any, expression: str) -> None:
+    """Raise NotImplementedError for an operation of the expression that gives None."""
+    for symbol, (text, operation) in OPERATIONS.items():
+        if symbol not in expression:
+            continue
+        try:
+            result = operation(answer(np.ones((2, 2))), answer(np.ones((2, 2))))
+        except Exception:  # wrong in another way
+            continue
+        if result is None or result is ...:
+            raise NotImplementedError(f"{text} is still {result}")
 
 
 def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
@@ -137,12 +177,23 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
     x, W, bias = rng.normal(size=(5, 4)), rng.normal(size=(4, 2)), rng.normal(size=2)
     return [
         ("a.sum()", lambda a: a.sum(), {"a": a}),
+        ("a.sum().sum()", lambda a: a.sum().sum(), {"a": a}),
         ("(a + b).sum()", lambda a, b: (a + b).sum(), {"a": a, "b": b}),
         ("(a * b).sum()", lambda a, b: (a * b).sum(), {"a": a, "b": b}),
         ("a.tanh().sum()", lambda a: a.tanh().sum(), {"a": a}),
         ("(a @ b * c).sum()", lambda a, b, c: (a @ b * c).sum(), {"a": a, "b": b, "c": c}),
         ("(a * a).sum()", lambda a: (a * a).sum(), {"a": a}),
-        ("(h * a + h * h).sum() with h = a.tanh()", lambda a: _powers(a.tanh(), a), {"a": a}),
+        (
+            "(h + h.tanh().tanh()).sum() with h = a.tanh()",
+            lambda a: ((h := a.tanh()) + h.tanh().tanh()).sum(),
+            {"a": a},
+        ),
+        (
+            "(h.tanh().tanh() + h).sum() with h = a.tanh()",
+            lambda a: ((h := a.tanh()).tanh().tanh() + h).sum(),
+            {"a": a},
+        ),
+        ("(h * a + h * h).sum() with h = a.tanh()", lambda a: ((h := a.tanh()) * a + h * h).sum(), {"a": a}),
         ("(x @ W + bias).sum()", lambda x, W, bias: (x @ W + bias).sum(), {"x": x, "W": W, "bias": bias}),
         ("(a * k).sum(), k of shape (1, 3)", lambda a, k: (a * k).sum(), {"a": a, "k": b[:1]}),
         ("a.sum() * a.tanh()", lambda a: a.sum() * a.tanh(), {"a": a}),
@@ -205,16 +256,41 @@ EXERCISE = Exercise(
             "did not sum the gradient over broadcast axes",
             "The gradient of a bias has grown to the shape of the batch; it needs the shape of the bias.",
             "bias-gradient",
-            _NeverSummed,
+            _with(_unbroadcast=lambda self, dy: dy),
         ),
         Mistake(
             "averaged over broadcast axes instead of summing",
             "The bias reaches every row of the batch, so its gradient is the sum of theirs; yours is too small by that factor.",
             "bias-gradient",
-            _Averaging,
+            _with(_unbroadcast=lambda self, dy: Tensor._unbroadcast(self, dy) * (self.data.size / dy.size)),
         ),
         Mistake(
-            "started backward from zeros",
+            "did not sum the gradient along axes of length 1",
+            "Broadcasting repeats these as it repeats missing axes: sum also along axes of length 1, with keepdims=True.",
+            "bias-gradient",
+            _with(_unbroadcast=lambda self, dy: dy.sum(axis=tuple(range(dy.ndim - self.data.ndim)))),
+        ),
+        Mistake(
+            "visited a Tensor once, but before all of its shares had arrived",
+            "In (h + h.tanh().tanh()).sum(), h needs the shares of both its uses before it passes its gradient on; "
+            "a breadth-first walk may reach it earlier. Sort the tape depth first, parents before children; walk it backwards.",
+            "sum-of-paths",
+            _BreadthFirst,
+        ),
+        Mistake(
+            "walked the tape forwards, or only one step back",
+            "The gradient starts at the result, whose tape entry is the last, and has to come back all the way to the inputs.",
+            "chain-rule",
+            _with(_in_order=lambda self, *so_far: Tensor._in_order(self, *so_far)[::-1]),
+        ),
+        Mistake(
+            "gave the result its gradient, but passed none on",
+            "From the result every Tensor hands each parent its share, and so on to the inputs.",
+            "chain-rule",
+            _Stuck,
+        ),
+        Mistake(
+            "never set the gradient of the result to 1",
             "The derivative of the result with respect to itself is 1; from 0 nothing flows anywhere.",
             "chain-rule",
             _Unseeded,

@@ -10,7 +10,7 @@ from companion.tree import Array
 
 
 def dropout_backward(dy: Array, keep: Array, rate: float) -> Array:
-    """Gradient dy (B, H) of the output, Booleans keep (B, H), rate -> gradient dx (B, H).
+    """Gradient dy (B, H), Booleans keep (B, H), rate -> gradient dx (B, H).
 
     The forward pass was y = np.where(keep, x / (1 - rate), 0).
     """
@@ -85,6 +85,12 @@ EXERCISE = Exercise(
             "1 / (1 - rate) belongs there once, as in the forward pass.",
             "dropout-backward",
             lambda dy, keep, rate: dy * keep / (1 - rate) ** 2,
+        ),
+        Mistake(
+            "let through the dropped entries, and without the factor 1 / (1 - rate)",
+            "`keep` is True where an entry was kept: these receive a gradient, scaled up as they were, the others 0.",
+            "dropout-backward",
+            lambda dy, keep, rate: dy * ~keep,
         ),
     ),
 )

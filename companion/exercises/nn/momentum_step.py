@@ -81,5 +81,12 @@ EXERCISE = Exercise(
             "momentum",
             lambda p, g, v, lr, mu: (p - lr * (mu * v + g), v),
         ),
+        Mistake(
+            "put the learning rate and the minus sign into the velocity",
+            "Some textbooks write it so, and at a constant rate the path from v = 0 is the same. "
+            "Here the velocity is a sum of gradients; yours is a step downhill.",
+            "momentum",
+            lambda p, g, v, lr, mu: (p + mu * v - lr * g, mu * v - lr * g),
+        ),
     ),
 )

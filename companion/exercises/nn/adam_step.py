@@ -59,6 +59,15 @@ def _with(
     return answer
 
 
+def _forgetful(
+    p: Array, g: Array, m: Array, v: Array, t: int, learning_rate: float, beta1: float, beta2: float, epsilon: float
+) -> Any:
+    m = (1 - beta1) * m + beta1 * g
+    v = (1 - beta2) * v + beta2 * g**2
+    step = m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return p - learning_rate * step, m, v
+
+
 EXERCISE = Exercise(
     name="nn.adam_step",
     kind="implement",
@@ -84,13 +93,13 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "corrected m but not v",
-            "v is too small at first, so the first step is about thirty times too long.",
+            "v is too small at first, so with the usual settings the first step is about thirty times too long.",
             "bias-correction",
             _with(v_hat=lambda v, beta2, t: v),
         ),
         Mistake(
             "corrected v but not m",
-            "m is too small at first, so the first step is ten times too short.",
+            "m is too small at first, so with the usual settings the first step is ten times too short.",
             "bias-correction",
             _with(m_hat=lambda m, beta1, t: m),
         ),
@@ -135,6 +144,42 @@ EXERCISE = Exercise(
             "v may then be negative and its root NaN; it is the *square* whose average measures the size of gradients.",
             "adam",
             _with(square=lambda g: g),
+        ),
+        Mistake(
+            "corrected with 1 - beta instead of 1 - beta^t",
+            "That is right in the first step only; later the averages hold more than one gradient and need less correction.",
+            "bias-correction",
+            _with(m_hat=lambda m, beta1, t: m / (1 - beta1), v_hat=lambda v, beta2, t: v / (1 - beta2)),
+        ),
+        Mistake(
+            "walked uphill",
+            "m_hat points along the gradient, to larger loss: subtract the step, do not add it.",
+            "adam",
+            lambda p, *rest: (2 * p - adam_step(p, *rest)[0], *adam_step(p, *rest)[1:]),
+        ),
+        Mistake(
+            "exchanged beta1 and beta2",
+            "beta1 belongs to m, the average of the gradient; beta2 to v, the average of its square.",
+            "adam",
+            lambda p, g, m, v, t, rate, beta1, beta2, epsilon: adam_step(p, g, m, v, t, rate, beta2, beta1, epsilon),
+        ),
+        Mistake(
+            "exchanged beta and 1 - beta in the averages",
+            "beta is what an average keeps of its old value, 1 - beta what it takes of the new.",
+            "adam",
+            _forgetful,
+        ),
+        Mistake(
+            "used the default settings instead of the arguments",
+            "learning_rate, beta1, beta2 and epsilon come with the call, and need not be 0.001, 0.9, 0.999 and 1e-8.",
+            "adam",
+            lambda p, g, m, v, t, *settings: adam_step(p, g, m, v, t),
+        ),
+        Mistake(
+            "used 1e-8 instead of the argument epsilon",
+            "m and v are right, but the step needs the epsilon of the call.",
+            "adam",
+            lambda p, g, m, v, t, rate, beta1, beta2, _: adam_step(p, g, m, v, t, rate, beta1, beta2, 1e-8),
         ),
     ),
 )

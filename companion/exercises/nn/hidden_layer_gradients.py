@@ -98,7 +98,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "forgot the slope of tanh",
-            "The error passes the hidden units as if they were linear, so dW_1 and db_1 are too large; dW_2 and db_2 are right.",
+            "The error passes the hidden units as if they were linear, so dW_1 and db_1 are wrong; dW_2 and db_2 are right.",
             "hidden-delta",
             _with(slope=lambda z, h: 1),
         ),
@@ -143,6 +143,12 @@ EXERCISE = Exercise(
             "A gradient has the shape of what it is the gradient of: dW_1 is (H, D), as W_1.",
             "weight-gradient",
             _with(weights=lambda dz, below: below.T @ dz),
+        ),
+        Mistake(
+            "forgot to subtract 1 at the right class",
+            "The error at the output is probability minus label; without the label nothing says which class is right.",
+            "cross-entropy-gradient",
+            _with(output_error=lambda logits, hot: ops.softmax(logits) / len(logits)),
         ),
     ),
 )
