@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from companion.tree import Tree, tree_dot, tree_items, tree_map
+from companion.tree import Tree, tree_dot, tree_items, tree_leaves, tree_map
 from companion.validate import require_known, require_range
 
 Params = TypeVar("Params")
@@ -45,19 +45,25 @@ def _zeros(params: Tree) -> Tree:
 
 def _checked_and_decayed(params: Any, grads: Tree, weight_decay: float) -> Tree:
     """The gradients, once their shapes are right, with the gradient of weight_decay / 2 ||p||^2 added."""
+    if [np.shape(g) for g in tree_leaves(grads)] != [np.shape(p) for p in tree_leaves(params)]:
+        _refuse_shapes(params, grads)
+    return tree_map(lambda g, p: g + weight_decay * p, grads, params) if weight_decay else grads
+
+
+def _refuse_shapes(params: Any, grads: Any) -> None:
+    """Name the first gradient whose shape differs; broadcasting would change the shape of the parameter."""
     for (name, p), (g_name, g) in zip(tree_items(params), tree_items(grads)):
-        if g_name == name and np.shape(g) != np.shape(p):  # broadcasting would change the shape of the parameter
+        if g_name == name and np.shape(g) != np.shape(p):
             path = f"grads.{name}" if name else "grads"
             raise ValueError(f"update: {path} has shape {np.shape(g)}, expected {np.shape(p)} as the parameter")
-    return tree_map(lambda g, p: g + weight_decay * p, grads, params) if weight_decay else grads
 
 
 def _moving_average(average: Tree, values: Tree, rate: float) -> Tree:
     return tree_map(lambda a, x: rate * a + (1 - rate) * x, average, values)
 
 
-def _squared(tree: Tree) -> Tree:
-    return tree_map(lambda g: g * g, tree)
+def _average_square(average: Tree, values: Tree, rate: float) -> Tree:
+    return tree_map(lambda a, x: rate * a + (1 - rate) * x * x, average, values)
 
 
 def sgd(learning_rate: float = 1e-3, weight_decay: float = 0.0) -> Optimizer:
@@ -110,9 +116,9 @@ def adadelta(
 
     def update(params: Params, grads: Params, state: AdaDeltaState) -> tuple[Params, AdaDeltaState]:
         grads = _checked_and_decayed(params, grads, weight_decay)
-        a = _moving_average(state.a, _squared(grads), rho)
+        a = _average_square(state.a, grads, rho)
         d = tree_map(lambda g, u, a: g * np.sqrt(u + epsilon) / np.sqrt(a + epsilon), grads, state.u, a)
-        u = _moving_average(state.u, _squared(d), rho)
+        u = _average_square(state.u, d, rho)
         return tree_map(lambda p, d: p - learning_rate * d, params, d), AdaDeltaState(a, u)
 
     return Optimizer(lambda params: AdaDeltaState(_zeros(params), _zeros(params)), update)
@@ -126,7 +132,7 @@ def rmsprop(
 
     def update(params: Params, grads: Params, a: Params) -> tuple[Params, Params]:
         grads = _checked_and_decayed(params, grads, weight_decay)
-        a = _moving_average(a, _squared(grads), rho)
+        a = _average_square(a, grads, rho)
         return tree_map(lambda p, g, a: p - learning_rate * g / (np.sqrt(a) + epsilon), params, grads, a), a
 
     return Optimizer(_zeros, update)
@@ -154,7 +160,7 @@ def adam(
         grads = _checked_and_decayed(params, grads, weight_decay)
         t = state.t + 1
         m = _moving_average(state.m, grads, beta1)
-        v = _moving_average(state.v, _squared(grads), beta2)
+        v = _average_square(state.v, grads, beta2)
 
         def step(p: Any, m: Any, v: Any) -> Any:
             m_hat = m / (1 - beta1**t)

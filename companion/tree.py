@@ -70,7 +70,9 @@ def tree_items(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def tree_leaves(tree: Any) -> list[Any]:
     """The leaves in order."""
-    return [leaf for _, leaf in tree_items(tree)]
+    if not isinstance(tree, dict | tuple | list):
+        return [tree]
+    return [leaf for child in _children(tree) for leaf in tree_leaves(child)]
 
 
 def tree_dot(a: Any, b: Any) -> float:
