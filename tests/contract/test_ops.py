@@ -281,3 +281,8 @@ def test_relu_has_slope_zero_at_zero() -> None:
     y = ops.relu(np.array([-1.5, 0.0, 2.5]))
     np.testing.assert_array_equal(y, [0, 0, 2.5])
     np.testing.assert_array_equal(ops.relu_backward(y, np.array([3.0, 5.0, 7.0])), [0, 0, 7])
+
+
+def test_every_operation_with_a_backward_pass_stands_in_the_table() -> None:
+    pairs = {name.removesuffix("_backward") for name in vars(ops) if name.endswith("_backward")}
+    assert pairs - set(PAIRS) == set()

@@ -160,3 +160,8 @@ def test_dropout_masks_hold_the_same_two_values_as_those_of_torch(rate: float, r
     theirs = functional.dropout(torch.ones(40, 50), rate).numpy()
     np.testing.assert_allclose(np.unique(ours), np.unique(theirs), rtol=1e-12)
     assert len(np.unique(ours)) == 2
+
+
+def test_every_operation_with_a_backward_pass_stands_in_the_table() -> None:
+    pairs = {name.removesuffix("_backward") for name in vars(ops) if name.endswith("_backward")}
+    assert pairs - set(CASES) == set()
