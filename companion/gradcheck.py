@@ -71,9 +71,14 @@ def check_gradients(
     is missing, has another shape, or differs by more than `rtol`; the message names the entry that differs most.
     """
     for name, array in tree_items(inputs):
+        if np.issubdtype(np.asarray(array).dtype, np.integer):
+            raise ValueError(f"check_gradients: {name} holds integers, which have no gradient: leave it out of inputs")
         require_dtype("check_gradients", name, array, np.float64)
         require_finite("check_gradients", name, array)
-    y, cache = forward(**inputs)
+    result = forward(**inputs)
+    if type(result) is not tuple or len(result) != 2:
+        raise ValueError(f"check_gradients: forward returned a {type(result).__name__}, expected a tuple (y, cache)")
+    y, cache = result
     v = tree_map(lambda a: rng.normal(size=np.shape(a)), y)
     grads = backward(cache, v)
     _require_same_shapes(inputs, grads)

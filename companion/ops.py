@@ -115,7 +115,12 @@ class LinearParams(NamedTuple):
 
 
 def linear_init(rng: np.random.Generator, n_in: int, n_out: int, dtype: Any = np.float64) -> LinearParams:
-    """Uniform weights in +-sqrt(6 / (n_in + n_out)) and zero biases (Glorot and Bengio 2010, eq. 16)."""
+    """Uniform weights in +-sqrt(6 / (n_in + n_out)) and zero biases (Glorot and Bengio 2010, eq. 16).
+
+    Raises ValueError unless both sizes are at least 1.
+    """
+    if min(n_in, n_out) < 1:
+        raise ValueError(f"linear_init: n_in, n_out are {n_in}, {n_out}, expected sizes of at least 1")
     limit = np.sqrt(6 / (n_in + n_out))
     return LinearParams(rng.uniform(-limit, limit, (n_out, n_in)).astype(dtype), np.zeros(n_out, dtype))
 
@@ -157,7 +162,8 @@ def embedding_backward(table: Array, cache: Indices, dy: Array) -> Array:
 def dropout(x: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Inverted dropout (Srivastava et al. 2014): set entries to 0 with probability `rate`, divide the rest by 1 - rate.
 
-    Returns y, with the expectation of x, and the mask of 0 and 1 / (1 - rate). For evaluation, do not call it.
+    Returns y, with the expectation of x, and the mask of 0 and 1 / (1 - rate). For evaluation, do not call it. Raises
+    ValueError for a rate outside [0, 1) or an x that is not floating-point.
     """
     require_float("dropout", "x", x)
     require_range("dropout", "rate", rate, 0, 1)

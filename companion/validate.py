@@ -45,6 +45,8 @@ def require_indices(function: str, name: str, indices: Indices, n: int) -> None:
     if not isinstance(indices, np.ndarray) or not np.issubdtype(indices.dtype, np.integer):
         received = f"has dtype {indices.dtype}" if isinstance(indices, np.ndarray) else f"is a {type(indices).__name__}"
         raise ValueError(f"{function}: {name} {received}, expected a NumPy array of integers in 0..{n - 1}")
+    if indices.size == 0:
+        raise ValueError(f"{function}: {name} has shape {indices.shape}, expected at least one integer")
     wrong = (indices < 0) | (indices >= n)
     if wrong.any():
         where = tuple(int(k) for k in np.argwhere(wrong)[0])
@@ -67,6 +69,8 @@ def require_finite(function: str, name: str, array: Array | Indices) -> None:
 
 def require_range(function: str, name: str, value: float, low: float, high: float, interval: str = "[)") -> None:
     """Raise ValueError unless value lies in the interval: '[)' is low <= value < high, '()' excludes both ends."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"{function}: {name} is {value!r}, expected a number")
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[1] == "]" else value < high
     if not (above and below):  # also true for NaN

@@ -59,6 +59,20 @@ KINDS: list[tuple[Callable[[], Any], str]] = [
     (lambda: batches(0, [np.ones((B, D))], 2, 5), "batches: rng is 0, expected Generator"),
     (lambda: next(fit(lambda p: (0.0, p), np.ones(2), [()], optim.sgd)), "fit: optimizer is <function sgd"),
     (lambda: optim.adam(epsilon=-1), "adam: epsilon is -1, expected a number in [0, inf)"),
+    (lambda: optim.sgd("0.1"), "sgd: learning_rate is '0.1', expected a number"),
+    (
+        lambda: ops.embedding(np.ones((7, D)), np.ones((0, 2), int)),
+        "embedding: ids has shape (0, 2), expected at least",
+    ),
+    (lambda: ops.linear_init(RIGHT["rng"], 0, 3), "linear_init: n_in, n_out are 0, 3, expected sizes of at least 1"),
+    (
+        lambda: check_gradients(np.tanh, lambda c, dy: {}, {"ids": np.arange(3)}, RIGHT["rng"]),
+        "check_gradients: ids holds integers, which have no gradient: leave it out of inputs",
+    ),
+    (
+        lambda: check_gradients(lambda x: np.tanh(x), lambda c, dy: {}, {"x": np.ones((2, 3))}, RIGHT["rng"]),
+        "check_gradients: forward returned a ndarray, expected a tuple (y, cache)",
+    ),
     (lambda: tree_dot([np.ones(2)], [np.ones(2), np.ones(2)]), "trees have different structures"),
 ]
 
