@@ -62,11 +62,11 @@ def _with(error: Any, bias: Any = lambda dz: dz.sum(axis=0)) -> Any:
 EXERCISE = Exercise(
     name="nn.hunt_relu",
     kind="find the bug",
-    title="The network that half learns",
+    title="The network that learns nothing",
     statement="""
-        A network with this layer trains, but poorly. The forward pass is right; its backward pass has one bug. Let
-        `check_gradients` point at it, as in the cell below: it takes W, b and x in this order and stops at the first whose
-        gradient is wrong. Then hand in the corrected function.
+        A network of such layers, shown the digits, stays at the loss of guessing. The forward pass is right; its
+        backward pass has one bug. Let `check_gradients` point at it, as in the cell below: it takes W, b and x in
+        this order and stops at the first whose gradient is wrong. Then hand in the corrected function.
     """,
     solution=relu_layer_backward,
     outputs=("dx", "dW", "db"),

@@ -68,11 +68,12 @@ def _everywhere(cache: tuple[Array, Array, Array], dy: Array) -> Any:
 EXERCISE = Exercise(
     name="nn.hunt_skip",
     kind="find the bug",
-    title="Right in one layer, wrong in two",
+    title="Right in one layer, wrong in three",
     statement="""
-        One such layer, alone, learns as it should; stacked on another, the lower one hardly learns. The forward pass is right;
-        the backward pass has one bug. `check_gradients` takes W, b and x in this order and stops at the first whose gradient
-        is wrong. Which one does it name, and what does that say of the others?
+        A network with one such layer learns the digits exactly as it should. With three of them it learns too, only a
+        little worse than it could, which no loss curve shows. The forward pass is right; the backward pass has one
+        bug. `check_gradients` takes W, b and x in this order and stops at the first whose gradient is wrong. Which
+        one does it name, and what does that say of the others?
     """,
     solution=skip_layer_backward,
     outputs=("dx", "dW", "db"),
