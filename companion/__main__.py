@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from companion import __version__, exercises
+from companion import __version__
 
 # What the doctor looks for: import name, distribution, what it is for, and the extra that brings it.
 PACKAGES = (
@@ -29,6 +29,8 @@ PACKAGES = (
     ("threadpoolctl", "threadpoolctl", "one thread for small matrices", "notebooks"),
     ("tqdm", "tqdm", "progress bars", "notebooks"),
     ("ipykernel", "ipykernel", "running chapters as notebooks", "notebooks"),
+    ("nbclient", "nbclient", "executing chapters", "notebooks"),
+    ("jupyterlab", "jupyterlab", "reading and changing chapters", "lab"),
     ("torch", "torch", "the PyTorch twins", "torch"),
     ("jupyter_book", "jupyter-book", "building the book", "book"),
 )
@@ -50,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     solution.add_argument("name")
     commands.add_parser("doctor", help="what is installed, what is missing, how to fix it")
     chosen = parser.parse_args(arguments)
+    if chosen.command == "doctor":
+        return _doctor()
+    from companion import exercises  # needs NumPy, which the doctor may have to find missing
+
     try:
         if chosen.command == "list":
             return _list(chosen.name)
@@ -57,10 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(chosen.file, chosen.name)
         if chosen.command == "hint":
             exercises.hint(chosen.name, chosen.number)
-        elif chosen.command == "solution":
-            exercises.solution(chosen.name)
         else:
-            return _doctor()
+            exercises.solution(chosen.name)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -68,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(name: str | None) -> int:
+    from companion import exercises
+
     if name is not None:
         print(exercises.show(name), end="")
         return 0
@@ -78,17 +84,23 @@ def _list(name: str | None) -> int:
 
 def _check(file: Path, name: str | None) -> int:
     """Judge what the file defines under the names of the exercises' functions."""
+    from companion import exercises
+
     chosen = [exercises.find(name)] if name else list(exercises.EXERCISES.values())
     try:
         file.read_bytes()
     except OSError as error:
         raise ValueError(f"check: cannot read {file}: {error.strerror}") from error
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)  # as `python FILE` does
     try:
         answers = runpy.run_path(str(file))
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         where = f", line {lines[-1]}" if lines else ""  # a SyntaxError says its line itself
         raise ValueError(f"check: {file} does not run{where}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
     own = {name: value for name, value in answers.items() if _is_own(value, answers["__name__"])}
     found = [exercise for exercise in chosen if exercise.function in own]
     if not found:
@@ -117,8 +129,9 @@ def _doctor() -> int:
         else:
             print(f"found    {distribution:<14} {_version(distribution)}")
     if missing:
-        extras = ",".join(dict.fromkeys(missing))
-        print(f'To install what is missing, from the folder of the course: python -m pip install -e ".[{extras}]"')
+        extras = ",".join(dict.fromkeys(filter(None, missing)))
+        target = f".[{extras}]" if extras else "."
+        print(f'To install what is missing, from the folder of the course: python -m pip install -e "{target}"')
     else:
         print("Everything is there.")
     return int(bool(missing))

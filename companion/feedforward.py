@@ -63,7 +63,7 @@ def feedforward_init(rng: np.random.Generator, sizes: tuple[int, ...], dtype: An
     Raises ValueError for fewer than two sizes, or a size below 1.
     """
     require_instance("feedforward_init", "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
-    if len(sizes) < 2 or min(sizes) < 1:
+    if len(sizes) < 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in sizes):
         raise ValueError(f"feedforward_init: sizes is {sizes}, expected two or more sizes of at least 1")
     layers = tuple(linear_init(rng, n_in, n_out, dtype) for n_in, n_out in pairwise(sizes))
     return FeedforwardParams(layers)
@@ -97,7 +97,15 @@ def feedforward(
 def feedforward_backward(
     params: FeedforwardParams, cache: FeedforwardCache, dy: Array
 ) -> tuple[FeedforwardParams, Array]:
-    """Backpropagation: gradients of the parameters and of x (B, D) from the gradient dy (B, K) of the logits."""
+    """Backpropagation: gradients of the parameters and of x (B, D) from the gradient dy (B, K) of the logits.
+
+    Raises ValueError when the cache or dy belongs to another network.
+    """
+    if len(cache.hidden) != len(params.layers) - 1:
+        raise ValueError(
+            f"feedforward_backward: cache holds {len(cache.hidden)} hidden layers, "
+            f"expected {len(params.layers) - 1} from params"
+        )
     dlast, dx = linear_backward(params.layers[-1], cache.last, dy)
     grads = [dlast]
     for layer, kept in zip(reversed(params.layers[:-1]), reversed(cache.hidden), strict=True):

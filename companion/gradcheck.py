@@ -89,7 +89,7 @@ def check_gradients(
         return tree_dot(tree_map(np.asarray, forward(**inputs)[0]), v)
 
     comparisons = []
-    gradients = dict(tree_items(grads))
+    gradients = {name: np.asarray(gradient) for name, gradient in tree_items(grads)}
     for name, array in tree_items(inputs):
         comparison = _compare(loss, inputs, name, gradients[name], rng, eps)
         both_zero = abs(comparison.numeric) <= noise and abs(comparison.analytic) <= noise
@@ -158,10 +158,10 @@ def _describe(
     numeric = numerical_gradient(lambda a: loss(_shifted(inputs, name, a - array)), array, eps)
     difference = np.abs(numeric - gradient)
     worst = np.unravel_index(int(np.argmax(difference)), array.shape)  # argmax takes NaN for the largest
-    wrong = int((~(difference <= rtol * np.abs(numeric).max())).sum())
-    at = ", ".join(str(int(k)) for k in worst)
+    wrong = max(1, int((~(difference <= rtol * np.abs(numeric).max())).sum()))
+    at = f"[{', '.join(str(int(k)) for k in worst)}]" if worst else ""
     return (
         f"gradient of {name} differs from central differences (relative error {comparison.error:.0e} along a random "
-        f"direction)\n  most at {name}[{at}]: backward pass {gradient[worst]:.6g}, central differences "
+        f"direction)\n  most at {name}{at}: backward pass {gradient[worst]:.6g}, central differences "
         f"{numeric[worst]:.6g}\n  {wrong} of {array.size} entries differ"
     )

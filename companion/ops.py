@@ -20,7 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from companion.tree import Array, Indices
-from companion.validate import require_dtype, require_float, require_indices, require_range, require_shape
+from companion.validate import (
+    require_dtype,
+    require_float,
+    require_indices,
+    require_instance,
+    require_range,
+    require_shape,
+)
 
 # --- activations
 
@@ -62,6 +69,11 @@ def relu_backward(y: Array, dy: Array) -> Array:
     return dy * (y > 0)
 
 
+def _require_classes(function: str, name: str, z: Array) -> None:
+    if z.ndim == 0 or z.shape[-1] == 0:
+        raise ValueError(f"{function}: {name} has shape {z.shape}, expected (..., K) with K at least 1")
+
+
 class Activation(NamedTuple):
     """An elementwise function and its backward pass."""
 
@@ -77,6 +89,7 @@ RELU = Activation(relu, relu_backward)
 def softmax(z: Array) -> Array:
     """Probabilities along the last axis: z (..., K) -> y (..., K). Subtracting the largest z keeps e^z <= 1."""
     require_float("softmax", "z", z)
+    _require_classes("softmax", "z", z)
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     y: Array = e / e.sum(axis=-1, keepdims=True)
     return y
@@ -92,6 +105,7 @@ def softmax_backward(y: Array, dy: Array) -> Array:
 def log_softmax(z: Array) -> Array:
     """Logarithm of softmax along the last axis, without the detour over probabilities that round to 0."""
     require_float("log_softmax", "z", z)
+    _require_classes("log_softmax", "z", z)
     shifted = z - z.max(axis=-1, keepdims=True)
     log_y: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return log_y
@@ -117,10 +131,13 @@ class LinearParams(NamedTuple):
 def linear_init(rng: np.random.Generator, n_in: int, n_out: int, dtype: Any = np.float64) -> LinearParams:
     """Uniform weights in +-sqrt(6 / (n_in + n_out)) and zero biases (Glorot and Bengio 2010, eq. 16).
 
-    Raises ValueError unless both sizes are at least 1.
+    Raises ValueError unless both sizes are whole numbers of at least 1 and dtype is floating-point.
     """
-    if min(n_in, n_out) < 1:
-        raise ValueError(f"linear_init: n_in, n_out are {n_in}, {n_out}, expected sizes of at least 1")
+    require_instance("linear_init", "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
+    if not np.issubdtype(dtype, np.floating):
+        raise ValueError(f"linear_init: dtype is {np.dtype(dtype)}, expected a floating-point type")
+    if not all(isinstance(n, int | np.integer) and n >= 1 for n in (n_in, n_out)):
+        raise ValueError(f"linear_init: n_in, n_out are {n_in}, {n_out}, expected whole numbers of at least 1")
     limit = np.sqrt(6 / (n_in + n_out))
     return LinearParams(rng.uniform(-limit, limit, (n_out, n_in)).astype(dtype), np.zeros(n_out, dtype))
 
@@ -132,6 +149,7 @@ def linear(params: LinearParams, x: Array) -> tuple[Array, Array]:
     """
     require_shape("linear", "x", x, "B", params.W.shape[1], why="from params.W")
     require_shape("linear", "params.b", params.b, params.W.shape[0], why="from params.W")
+    require_dtype("linear", "params.b", params.b, params.W.dtype, why="as params.W")
     require_dtype("linear", "x", x, params.W.dtype, why="as params.W")
     return x @ params.W.T + params.b, x
 
@@ -167,6 +185,7 @@ def dropout(x: Array, rate: float, rng: np.random.Generator) -> tuple[Array, Arr
     """
     require_float("dropout", "x", x)
     require_range("dropout", "rate", rate, 0, 1)
+    require_instance("dropout", "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
     mask = (rng.random(x.shape) >= rate).astype(x.dtype) / np.asarray(1 - rate, x.dtype)
     return x * mask, mask
 

@@ -47,7 +47,7 @@ def _checked_and_decayed(params: Any, grads: Tree, weight_decay: float) -> Tree:
     """The gradients, once their shapes are right, with the gradient of weight_decay / 2 ||p||^2 added."""
     if [np.shape(g) for g in tree_leaves(grads)] != [np.shape(p) for p in tree_leaves(params)]:
         _refuse_shapes(params, grads)
-    return tree_map(lambda g, p: g + weight_decay * p, grads, params) if weight_decay else grads
+    return tree_map(lambda p, g: g + weight_decay * p, params, grads) if weight_decay else grads
 
 
 def _refuse_shapes(params: Any, grads: Any) -> None:
@@ -56,6 +56,8 @@ def _refuse_shapes(params: Any, grads: Any) -> None:
         if g_name == name and np.shape(g) != np.shape(p):
             path = f"grads.{name}" if name else "grads"
             raise ValueError(f"update: {path} has shape {np.shape(g)}, expected {np.shape(p)} as the parameter")
+    received, expected = ([name for name, _ in tree_items(tree)] for tree in (grads, params))
+    raise ValueError(f"update: grads has the entries {received}, expected {expected} as the parameters")
 
 
 def _moving_average(average: Tree, values: Tree, rate: float) -> Tree:
@@ -79,7 +81,7 @@ def sgd(learning_rate: float = 1e-3, weight_decay: float = 0.0) -> Optimizer:
 
 def momentum(learning_rate: float = 1e-3, mu: float = 0.9, weight_decay: float = 0.0) -> Optimizer:
     """Heavy-ball momentum with velocity decay `mu`; its state is the velocity v."""
-    learning_rate, weight_decay = _rates("momentum", learning_rate, weight_decay, mu=mu)
+    learning_rate, weight_decay, mu = _rates("momentum", learning_rate, weight_decay, mu=mu)
 
     def update(params: Params, grads: Params, v: Params) -> tuple[Params, Params]:
         grads = _checked_and_decayed(params, grads, weight_decay)
@@ -91,7 +93,7 @@ def momentum(learning_rate: float = 1e-3, mu: float = 0.9, weight_decay: float =
 
 def adagrad(learning_rate: float = 1e-2, weight_decay: float = 0.0, epsilon: float = 1e-10) -> Optimizer:
     """AdaGrad: the step shrinks with the sum a of all squared gradients so far."""
-    learning_rate, weight_decay = _rates("adagrad", learning_rate, weight_decay, epsilon=epsilon)
+    learning_rate, weight_decay, epsilon = _rates("adagrad", learning_rate, weight_decay, epsilon=epsilon)
 
     def update(params: Params, grads: Params, a: Params) -> tuple[Params, Params]:
         grads = _checked_and_decayed(params, grads, weight_decay)
@@ -112,7 +114,9 @@ def adadelta(
     learning_rate: float = 1.0, rho: float = 0.9, weight_decay: float = 0.0, epsilon: float = 1e-6
 ) -> Optimizer:
     """AdaDelta: the ratio of two moving averages gives the step the unit of the parameters."""
-    learning_rate, weight_decay = _rates("adadelta", learning_rate, weight_decay, rho=rho, epsilon=epsilon)
+    learning_rate, weight_decay, rho, epsilon = _rates(
+        "adadelta", learning_rate, weight_decay, rho=rho, epsilon=epsilon
+    )
 
     def update(params: Params, grads: Params, state: AdaDeltaState) -> tuple[Params, AdaDeltaState]:
         grads = _checked_and_decayed(params, grads, weight_decay)
@@ -128,7 +132,7 @@ def rmsprop(
     learning_rate: float = 1e-2, rho: float = 0.99, weight_decay: float = 0.0, epsilon: float = 1e-8
 ) -> Optimizer:
     """RMSprop: AdaGrad with a moving average in place of the sum, so that steps do not die out."""
-    learning_rate, weight_decay = _rates("rmsprop", learning_rate, weight_decay, rho=rho, epsilon=epsilon)
+    learning_rate, weight_decay, rho, epsilon = _rates("rmsprop", learning_rate, weight_decay, rho=rho, epsilon=epsilon)
 
     def update(params: Params, grads: Params, a: Params) -> tuple[Params, Params]:
         grads = _checked_and_decayed(params, grads, weight_decay)
@@ -154,7 +158,8 @@ def adam(
     epsilon: float = 1e-8,
 ) -> Optimizer:
     """Adam; the two corrections undo that m and v start at zero. Weight decay is L2, not the decoupled AdamW."""
-    learning_rate, weight_decay = _rates("adam", learning_rate, weight_decay, beta1=beta1, beta2=beta2, epsilon=epsilon)
+    settings = _rates("adam", learning_rate, weight_decay, beta1=beta1, beta2=beta2, epsilon=epsilon)
+    learning_rate, weight_decay, beta1, beta2, epsilon = settings
 
     def update(params: Params, grads: Params, state: AdamState) -> tuple[Params, AdamState]:
         grads = _checked_and_decayed(params, grads, weight_decay)
@@ -204,10 +209,13 @@ def clip_by_norm(grads: Tree, max_norm: float) -> tuple[Tree, float]:
     return tree_map(lambda g: g * scale, grads), norm
 
 
-def _rates(function: str, learning_rate: float, weight_decay: float, **others: float) -> tuple[float, float]:
-    """The two as Python floats (a NumPy scalar would turn float32 parameters into float64), once all settings are right."""
+def _rates(function: str, learning_rate: float, weight_decay: float, **others: float) -> tuple[float, ...]:
+    """All settings as Python floats, because a NumPy scalar would turn float32 parameters into float64.
+
+    Raises ValueError for a setting that is out of range.
+    """
     require_range(function, "learning_rate", learning_rate, 0, float("inf"), "()")
     require_range(function, "weight_decay", weight_decay, 0, float("inf"))
     for name, value in others.items():
         require_range(function, name, value, 0, float("inf") if name == "epsilon" else 1)
-    return float(learning_rate), float(weight_decay)
+    return tuple(map(float, (learning_rate, weight_decay, *others.values())))

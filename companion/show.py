@@ -18,8 +18,11 @@ def source(thing: Any) -> str:
             for argument in ast.walk(node.args):
                 if isinstance(argument, ast.arg):
                     argument.annotation = None
+            if node.body[0].lineno == node.lineno:
+                raise ValueError(f"source: {node.name} stands on one line, expected its body on lines of its own")
             plain = signature(node)
-            end = node.body[0].lineno - 1
+            header = range(node.lineno, node.body[0].lineno)  # up to the line that ends with the colon
+            end = next(line for line in header if lines[line - 1].split("#")[0].rstrip().endswith(":"))
         elif node.value is not None:
             plain = f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
             end = node.end_lineno or node.lineno

@@ -11,7 +11,7 @@ import numpy as np
 
 from companion.optim import Optimizer, clip_by_norm
 from companion.tree import Array, Indices, tree_leaves
-from companion.validate import require_finite, require_instance
+from companion.validate import require_finite, require_instance, require_range
 
 
 class Step(NamedTuple):
@@ -40,9 +40,25 @@ def fit(
     Raises ValueError at the first loss or gradient that is not finite, before the parameters are spoiled.
     """
     require_instance("fit", "optimizer", optimizer, Optimizer, "such as optim.adam()")
+    if max_norm is not None:
+        require_range("fit", "max_norm", max_norm, 0, float("inf"), "()")
+    return _fit(loss_and_grads, params, batches, optimizer, max_norm, state, start)
+
+
+def _fit(
+    loss_and_grads: Callable[..., tuple[float, Any]],
+    params: Any,
+    batches: Iterable[tuple[Any, ...]],
+    optimizer: Optimizer,
+    max_norm: float | None,
+    state: Any,
+    start: int,
+) -> Iterator[Step]:
     state = optimizer.init(params) if state is None else state
     for step, batch in enumerate(batches, start):
         loss, grads = loss_and_grads(params, *batch)
+        if np.ndim(loss) or not isinstance(loss, int | float | np.number):
+            raise ValueError(f"fit: loss_and_grads returned the loss {loss!r:.60}, expected a number")
         if not np.isfinite(loss):
             raise ValueError(
                 f"fit: loss is {loss} at step {step}, expected a finite number; "

@@ -18,7 +18,7 @@ EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in _NEURA
 
 def find(name: str) -> Exercise:
     """The exercise of this name; raises ValueError, with the names there are, when there is none."""
-    return require_known("exercises", "name", name, EXERCISES)
+    return require_known("companion.exercises", "name", name, EXERCISES)
 
 
 def judge(name: str, answer: Any, seconds: float = 10.0) -> Verdict:
@@ -39,8 +39,8 @@ def show(name: str) -> Statement:
 def hint(name: str, number: int = 1) -> None:
     """Print hint 1, 2 or 3 of an exercise."""
     hints = find(name).hints
-    if not 1 <= number <= len(hints):
-        raise ValueError(f"hint: number is {number}, expected 1..{len(hints)}")
+    if not isinstance(number, int) or not 1 <= number <= len(hints):
+        raise ValueError(f"hint: number is {number!r}, expected 1..{len(hints)}")
     print(f"{name}, hint {number} of {len(hints)}: {hints[number - 1].strip()}")
 
 

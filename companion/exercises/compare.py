@@ -85,7 +85,7 @@ def _first_difference(received: Any, wanted: Any, rtol: float) -> str:
     if wanted.ndim == 0:
         yours, right = _digits(received, wanted)
         return f"is {yours}, expected {right}.{_pattern(received, wanted, rtol)}"
-    wrong = ~np.isclose(received, wanted, rtol=rtol, atol=_tolerance(wanted, rtol))
+    wrong = ~np.isclose(received, wanted, rtol=0, atol=_tolerance(wanted, rtol))
     index = tuple(int(k) for k in np.argwhere(wrong)[0])
     at = ", ".join(map(str, index))
     yours, right = _digits(received[index], wanted[index])
@@ -120,7 +120,7 @@ def _pattern(received: Any, wanted: Any, rtol: float) -> str:
 def _close(a: Any, b: Any, rtol: float, equal_nan: bool = False) -> bool:
     if not all(np.issubdtype(x.dtype, np.number) for x in (a, b)):
         return False
-    return np.allclose(a, b, rtol=rtol, atol=_tolerance(b, rtol), equal_nan=equal_nan)
+    return np.allclose(a, b, rtol=0, atol=_tolerance(b, rtol), equal_nan=equal_nan)
 
 
 def _tolerance(wanted: Any, rtol: float) -> float:

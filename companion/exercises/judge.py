@@ -73,7 +73,8 @@ def judge(exercise: Exercise, answer: Any, seconds: float = 10.0) -> Verdict:
         text = (
             f"The numbers are right, but {exercise.function} changed its argument {changed[0]} in place, and its caller"
         )
-        return Verdict(exercise.name, "wrong", f"{text} still needs the old values: work on a copy.")
+        exact = "Adding a number and subtracting it again does not give the old value back to the last digit"
+        return Verdict(exercise.name, "wrong", f"{text} still needs the old values: work on a copy. ({exact}.)")
     return Verdict(exercise.name, "correct", f"All {len(cases)} cases agree." if len(cases) > 1 else "")
 
 
@@ -200,7 +201,8 @@ def _judge_case(exercise: Exercise, answer: Any, cases: list[tuple[Any, ...]], d
     if wrong_kind(exercise.function, first, received[first], wanted[first], exercise.rtol):
         raise Problem(text + warning)
     text += call_before(deadline, lambda: _not_repeatable(exercise, answer, case, received))
-    raise Problem(text + warning + START_OVER)
+    also = f" Also wrong: {', '.join(wrong[1:])}." if wrong[1:] else ""
+    raise Problem(text + also + warning + START_OVER)
 
 
 def _difference(exercise: Exercise, name: str, received: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -215,3 +215,19 @@ def test_command_line_runs_as_a_module() -> None:
 def test_function_that_is_only_imported_is_not_judged(capsys: Capture, write: Write) -> None:
     status, out, _ = run("check", write("from companion.ops import softmax\nparameter_count = 2410\n"), capsys=capsys)
     assert (status, out) == (0, "nn.parameter_count: correct.\n1 correct, 0 wrong, 0 not done\n")
+
+
+def test_file_may_import_what_lies_beside_it(capsys: Capture, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "helper_of_mine.py").write_text("COUNT = 2410\n", encoding="utf-8")
+    file = tmp_path / "mine.py"
+    file.write_text("import helper_of_mine\nparameter_count = helper_of_mine.COUNT\n", encoding="utf-8")
+    status, out, _ = run("check", str(file), capsys=capsys)
+    assert (status, out.splitlines()[-1]) == (0, "1 correct, 0 wrong, 0 not done")
+    assert str(tmp_path) not in sys.path
+
+
+def test_doctor_runs_without_numpy() -> None:
+    code = "import sys; sys.modules['numpy'] = None; from companion.__main__ import main; main(['doctor'])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert "scikit-learn" in result.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from companion import ops, optim
-from companion.feedforward import feedforward, feedforward_init
+from companion.feedforward import feedforward, feedforward_backward, feedforward_init
 from companion.gradcheck import GradientError, check_gradients
 from companion.train import batches, fit
 from companion.tree import tree_dot, tree_leaves
@@ -64,7 +65,10 @@ KINDS: list[tuple[Callable[[], Any], str]] = [
         lambda: ops.embedding(np.ones((7, D)), np.ones((0, 2), int)),
         "embedding: ids has shape (0, 2), expected at least",
     ),
-    (lambda: ops.linear_init(RIGHT["rng"], 0, 3), "linear_init: n_in, n_out are 0, 3, expected sizes of at least 1"),
+    (
+        lambda: ops.linear_init(RIGHT["rng"], 0, 3),
+        "linear_init: n_in, n_out are 0, 3, expected whole numbers of at least 1",
+    ),
     (
         lambda: check_gradients(np.tanh, lambda c, dy: {}, {"ids": np.arange(3)}, RIGHT["rng"]),
         "check_gradients: ids holds integers, which have no gradient: leave it out of inputs",
@@ -73,6 +77,19 @@ KINDS: list[tuple[Callable[[], Any], str]] = [
         lambda: check_gradients(lambda x: np.tanh(x), lambda c, dy: {}, {"x": np.ones((2, 3))}, RIGHT["rng"]),
         "check_gradients: forward returned a ndarray, expected a tuple (y, cache)",
     ),
+    (lambda: ops.dropout(np.ones((B, D)), 0.5, 0), "dropout: rng is 0, expected Generator"),
+    (lambda: ops.linear_init(0, 2, 3), "linear_init: rng is 0, expected Generator"),
+    (lambda: ops.linear_init(RIGHT["rng"], 2, 3, int), "linear_init: dtype is int64, expected a floating-point type"),
+    (lambda: ops.softmax(np.ones((3, 0))), "softmax: z has shape (3, 0), expected (..., K) with K at least 1"),
+    (
+        lambda: ops.linear(ops.LinearParams(np.ones((2, D), np.float32), np.ones(2)), np.ones((B, D), np.float32)),
+        "linear: params.b has dtype float64, expected float32 as params.W",
+    ),
+    (
+        lambda: next(fit(lambda p: (None, p), np.ones(2), [()], optim.sgd())),
+        "fit: loss_and_grads returned the loss None, expected a number",
+    ),
+    (lambda: fit(lambda p: (0.0, p), np.ones(2), [()], "sgd"), "fit: optimizer is 'sgd', expected Optimizer"),
     (lambda: tree_dot([np.ones(2)], [np.ones(2), np.ones(2)]), "trees have different structures"),
 ]
 
@@ -84,8 +101,9 @@ def test_a_wrong_kind_is_named(call: Callable[[], Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("name", optim.OPTIMIZERS)
-def test_a_numpy_learning_rate_keeps_float32(name: str) -> None:
-    optimizer = optim.optimizer(name, learning_rate=np.float64(0.1), weight_decay=np.float64(0.1))
+def test_settings_that_are_numpy_numbers_keep_float32(name: str) -> None:
+    names = inspect.signature(optim.OPTIMIZERS[name]).parameters
+    optimizer = optim.optimizer(name, **{setting: np.float64(0.1) for setting in names})
     params = {"W": np.ones((H, D), np.float32)}
     params, state = optimizer.update(params, params, optimizer.init(params))
     assert params["W"].dtype == np.float32
@@ -115,3 +133,17 @@ def test_a_wrong_gradient_of_a_small_slope_on_a_large_value_fails() -> None:
             {"a": np.random.default_rng(0).normal(size=(B, D))},
             np.random.default_rng(1),
         )
+
+
+def test_a_cache_of_another_network_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    _, cache = feedforward(feedforward_init(rng, (D, H, 2)), np.ones((B, D)))
+    with pytest.raises(ValueError, match="cache holds 1 hidden layers, expected 0 from params"):
+        feedforward_backward(feedforward_init(rng, (D, 2)), cache, np.ones((B, 2)))
+
+
+def test_a_gradient_that_is_a_python_number_is_checked_like_an_array() -> None:
+    x = np.array(0.3)
+    check_gradients(lambda x: (x**2, x), lambda x, dy: {"x": float(2 * x * dy)}, {"x": x}, np.random.default_rng(0))
+    with pytest.raises(GradientError, match="most at x: backward pass"):
+        check_gradients(lambda x: (x**2, x), lambda x, dy: {"x": float(x * dy)}, {"x": x}, np.random.default_rng(0))

@@ -176,7 +176,7 @@ EXERCISE = Exercise(
             lambda p, g, m, v, t, *settings: adam_step(p, g, m, v, t),
         ),
         Mistake(
-            "used 1e-8 instead of the argument epsilon",
+            "left out the argument epsilon, or wrote 1e-8 in its place",
             "m and v are right, but the step needs the epsilon of the call.",
             "adam",
             lambda p, g, m, v, t, rate, beta1, beta2, _: adam_step(p, g, m, v, t, rate, beta1, beta2, 1e-8),

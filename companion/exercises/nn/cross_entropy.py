@@ -126,6 +126,7 @@ EXERCISE = Exercise(
     outputs=("the loss", "dlogits"),
     cases=_cases,
     numeric=_numeric,
+    rtol=2e-7,
     hints=(
         "Pick the log-probability of the right class in every row: `log_y[np.arange(B), labels]`.",
         "Do not take the logarithm of softmax: a probability may round to 0. "

@@ -105,6 +105,12 @@ EXERCISE = Exercise(
             _with(lambda dy, dz, W, x: dz @ W + dz),
         ),
         Mistake(
+            "transposed W on the way down",
+            "dx = dz W, as for every layer z = x W^T + b; here W is square, so that the shape does not tell.",
+            "hidden-delta",
+            _with(lambda dy, dz, W, x: dz @ W.T + dy),
+        ),
+        Mistake(
             "added x instead of its gradient",
             "The forward pass adds x to the output; the backward pass adds the gradient of the output, dy.",
             "sum-of-paths",

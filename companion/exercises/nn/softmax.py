@@ -24,6 +24,10 @@ def _exp(z: Array) -> Array:
     return np.asarray(np.exp(z - z.max(axis=1, keepdims=True)))
 
 
+def _rows_to_one(e: Array) -> Array:
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
 EXERCISE = Exercise(
     name="nn.softmax",
     kind="implement",
@@ -57,6 +61,12 @@ EXERCISE = Exercise(
             "With logits near 10,000, e^z is infinite and infinity / infinity is NaN; with -10,000 it is 0 / 0.",
             "softmax-shift",
             lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
+        ),
+        Mistake(
+            "subtracted the mean of the row instead of its maximum",
+            "What lies far above the mean still overflows: e^5000 is infinite. Only the maximum leaves none above 0.",
+            "softmax-shift",
+            lambda z: _rows_to_one(np.exp(z - z.mean(axis=1, keepdims=True))),
         ),
         Mistake(
             "subtracted one maximum from all rows",

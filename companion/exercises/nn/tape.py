@@ -42,8 +42,11 @@ class Tensor:
 
     def backward(self) -> None:
         """Play the tape in reverse: a Tensor passes its gradient on when it is complete."""
+        order = self._in_order([], set())
+        for tensor in order:
+            tensor.grad = np.zeros_like(tensor.data)
         self.grad = np.ones_like(self.data)
-        for tensor in reversed(self._in_order([], set())):
+        for tensor in reversed(order):
             for parent, share in tensor._parents:
                 parent._receive(share(tensor.grad))
 
@@ -214,12 +217,10 @@ EXERCISE = Exercise(
     cases=_cases,
     arguments=("expression", "build", "inputs"),
     hints=(
-        "Let every operation return a new Tensor that keeps its parents and, for each, a function from the gradient of the "
-        "result to the share of that parent. `a + b` has the two shares `dy` and `dy`.",
-        "`backward` must visit a Tensor only after *everything* made from it: sort the tape first (depth first, parents "
-        "before children), then walk it backwards. A Tensor used twice *adds* its gradients.",
-        "If broadcasting repeated a bias over the batch, its gradient arrives with the large shape: sum over the repeated "
-        "axes before you add it.",
+        "Let each operation return a Tensor that keeps its parents and functions from its gradient to each one's share.",
+        "`backward` may visit a Tensor only after *everything* made from it: sort the tape (depth first, parents before "
+        "children), then walk it backwards. A Tensor used twice *adds* its gradients.",
+        "If broadcasting repeated a bias, its gradient arrives with the large shape: sum over the repeated axes.",
     ),
     mistakes=(
         Mistake(
