@@ -8,10 +8,12 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import companion
+from companion.exercises import judge
 
 ROOT = Path(__file__).resolve().parents[1]
 README_LINES = 120
@@ -120,3 +122,21 @@ def test_targets_are_read_from_prose_and_from_blocks() -> None:
         "test",
         "read",
     }
+
+
+def test_code_of_the_readme_runs_and_answers_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):
+        exec(block, {})
+    printed = " ".join(capsys.readouterr().out.split())
+    (promised,) = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
+    assert " ".join(promised.split()) in printed
+
+
+def test_answer_shown_in_the_introduction_is_the_one_given() -> None:
+    def over_the_batch(z: np.ndarray) -> np.ndarray:
+        e = np.exp(z - z.max(axis=0))
+        return e / e.sum(axis=0)
+
+    shown = " ".join((ROOT / "book" / "intro.md").read_text(encoding="utf-8").split())
+    assert str(judge("nn.softmax", over_the_batch)) in shown
