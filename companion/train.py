@@ -21,42 +21,49 @@ class Step(NamedTuple):
     loss: float  # of this step's batch, before the update
     params: Any  # after the update
     state: Any  # of the optimiser, after the update
+    carry: Any = None  # what `loss_and_grads` handed on, if it carries something
 
 
 def fit(
-    loss_and_grads: Callable[..., tuple[float, Any]],
+    loss_and_grads: Callable[..., tuple[Any, ...]],
     params: Any,
     batches: Iterable[tuple[Any, ...]],
     optimizer: Optimizer,
     max_norm: float | None = None,
     state: Any = None,
     start: int = 1,
+    carries: bool = False,
+    carry: Any = None,
 ) -> Iterator[Step]:
     """Yield one `Step` for every batch: `loss_and_grads(params, *batch) -> (loss, grads)`, clip to max_norm, update.
 
-    To go on after a pause, or with another learning rate, call it again with the `params` and `state` of the last step, the
-    rest of the batches, and `start` one higher; states do not depend on the rate.
+    With `carries`, something goes from batch to batch, such as the state of a recurrent network that reads one long sequence
+    in pieces: `loss_and_grads(params, carry, *batch) -> (loss, grads, carry)`, where the first carry is None unless given.
+    To go on after a pause, or with another learning rate, call it again with the `params`, `state` and `carry` of the last
+    step, the rest of the batches, and `start` one higher; states do not depend on the rate.
 
     Raises ValueError at the first loss or gradient that is not finite, before the parameters are spoiled.
     """
     require_instance("fit", "optimizer", optimizer, Optimizer, "such as optim.adam()")
     if max_norm is not None:
         require_range("fit", "max_norm", max_norm, 0, float("inf"), "()")
-    return _fit(loss_and_grads, params, batches, optimizer, max_norm, state, start)
+    with_carry = loss_and_grads if carries else lambda p, carry, *batch: (*loss_and_grads(p, *batch), None)
+    return _fit(with_carry, params, batches, optimizer, max_norm, state, start, carry)
 
 
 def _fit(
-    loss_and_grads: Callable[..., tuple[float, Any]],
+    loss_and_grads: Callable[..., tuple[Any, ...]],
     params: Any,
     batches: Iterable[tuple[Any, ...]],
     optimizer: Optimizer,
     max_norm: float | None,
     state: Any,
     start: int,
+    carry: Any,
 ) -> Iterator[Step]:
     state = optimizer.init(params) if state is None else state
     for step, batch in enumerate(batches, start):
-        loss, grads = loss_and_grads(params, *batch)
+        loss, grads, carry = loss_and_grads(params, carry, *batch)
         if np.ndim(loss) or not isinstance(loss, int | float | np.number):
             raise ValueError(f"fit: loss_and_grads returned the loss {loss!r:.60}, expected a number")
         if not np.isfinite(loss):
@@ -71,7 +78,7 @@ def _fit(
         if max_norm is not None:
             grads, _ = clip_by_norm(grads, max_norm)
         params, state = optimizer.update(params, grads, state)
-        yield Step(step, loss, params, state)
+        yield Step(step, float(loss), params, state, carry)
 
 
 def batches(

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from companion.tree import Array, Indices
 
 Value = TypeVar("Value")
 
 
-def require_shape(function: str, name: str, array: Array | Indices, *axes: int | str, why: str = "") -> None:
+def require_shape(
+    function: str, name: str, array: Array | Indices | NDArray[np.bool_], *axes: int | str, why: str = ""
+) -> None:
     """Raise ValueError unless `array` has these axes: a number is a size to match, a letter any size except 0."""
     shape = np.shape(array)
     fits = len(shape) == len(axes) and all(
@@ -85,8 +88,53 @@ def require_instance(function: str, name: str, value: object, kind: type, exampl
         raise ValueError(f"{function}: {name} is {value!r:.60}, expected {kind.__name__}, {example}")
 
 
+def require_kind(function: str, name: str, value: object, kind: type) -> None:
+    """Raise ValueError unless `value` is a `kind`, such as the parameters of one cell and not of another."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{function}: {name} is a {type(value).__name__}, expected {kind.__name__}")
+
+
 def require_known(function: str, name: str, value: str, known: Mapping[str, Value]) -> Value:
     """Return known[value], or raise ValueError that lists the names there are."""
     if value not in known:
         raise ValueError(f"{function}: {name} is {value!r}, expected one of: {', '.join(known)}")
     return known[value]
+
+
+def require_step(function: str, params: Any, x: Array, **state: Array) -> None:
+    """Raise ValueError unless x and the arrays of the state have B rows, the widths of params.W_x and W_h, and their dtype."""
+    for name, array in params._asdict().items():
+        require_dtype(function, f"params.{name}", array, params.W_x.dtype, why="as params.W_x")
+    require_shape(function, "x", x, "B", params.W_x.shape[1], why="from params.W_x")
+    require_dtype(function, "x", x, params.W_x.dtype, why="as params.W_x")
+    for name, array in state.items():
+        require_shape(function, f"state.{name}", array, len(x), params.W_h.shape[1], why="from x and params.W_h")
+        require_dtype(function, f"state.{name}", array, params.W_x.dtype, why="as params.W_x")
+
+
+def require_gradient(function: str, name: str, gradient: Array, like: Array, why: str) -> None:
+    """Raise ValueError unless a gradient has the shape and the dtype of what it belongs to."""
+    require_shape(function, name, gradient, *like.shape, why=why)
+    require_dtype(function, name, gradient, like.dtype, why=why)
+
+
+def require_rows(function: str, rows: int, **weights: Array) -> None:
+    """Raise ValueError unless every array of weights has this many rows; a bias has no other axis."""
+    for name, array in weights.items():
+        axes = (rows,) if name.startswith("b") else (rows, "D" if name == "W_x" else "H")
+        require_shape(function, f"params.{name}", array, *axes)
+
+
+def require_sizes(function: str, rng: object, dtype: Any, **sizes: int) -> None:
+    """Raise ValueError unless rng is a Generator, dtype a floating-point type, and every size a whole number of at least 1."""
+    require_instance(function, "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
+    if not np.issubdtype(dtype, np.floating):
+        raise ValueError(f"{function}: dtype is {np.dtype(dtype)}, expected a floating-point type")
+    for name, size in sizes.items():
+        require_whole(function, name, size, 1)
+
+
+def require_whole(function: str, name: str, value: int, least: int) -> None:
+    """Raise ValueError unless value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{function}: {name} is {value!r:.60}, expected a whole number of at least {least}")
