@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion.tree import Array
+from companion.validate import require_finite, require_range, require_shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,14 +43,16 @@ STYLE: Any = {
 }
 
 
-def new_figure(columns: int = 1, width: float = 7.0, height: float = 3.2, **options: Any) -> tuple[Figure, Any]:
-    """A figure in the style of the book and its axes: one, or an array of `columns`; sizes in inches."""
+def new_figure(
+    columns: int = 1, width: float = 7.0, height: float = 3.2, rows: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure in the style of the book and its axes: one, or an array of `rows` by `columns`; sizes in inches."""
     import matplotlib.pyplot as plt
     from cycler import cycler
 
     style = STYLE | {"axes.prop_cycle": cycler(color=COLOURS)}
     with plt.rc_context(style):
-        figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", **options)
+        figure, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
     return figure, axes
 
 
@@ -110,4 +113,45 @@ def images(ax: Axes, x: Array, titles: Sequence[str], side: int = 8, columns: in
     ax.set_xlim(-0.1, min(columns, len(x)) * 1.2)
     ax.set_ylim(rows * 1.6 - 0.5, -0.4)
     ax.set_axis_off()
+    return ax
+
+
+def heat(
+    ax: Axes,
+    values: Array,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    label: str = "",
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Axes:
+    """Heat map of values (rows, columns), each row and column named, with a colour bar from low to high named `label`.
+
+    Large values are blue, zero (or low, if higher) is white, negative values are orange. Values outside low ... high take the
+    colour of that end, and the bar is pointed there. Raises ValueError unless names and values fit, high > low and high > 0.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    require_shape("heat", "values", values, len(rows), len(columns), why="from rows and columns")
+    require_finite("heat", "values", values)
+    require_range("heat", "high", high, max(low, 0.0), np.inf, "()")
+    colours = [(0, ORANGE), (-low / (high - low), "white"), (1, BLUE)] if low < 0 else ["white", BLUE]
+    outside = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
+    mesh = ax.pcolormesh(
+        values,
+        cmap=LinearSegmentedColormap.from_list("heat", colours),
+        vmin=low,
+        vmax=high,
+        edgecolor=FAINT,
+        linewidth=0.4,
+    )
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.tick_params(length=0)
+    ax.invert_yaxis()
+    ax.spines[:].set_visible(False)
+    bar = ax.figure.colorbar(mesh, ax=ax, extend=outside[bool(np.min(values) < low), bool(np.max(values) > high)])
+    bar.set_label(label, color=INK)
+    bar.ax.tick_params(color=INK, labelcolor=INK)
+    bar.outline.set(edgecolor=FAINT)
     return ax
