@@ -6,14 +6,19 @@ print theirs. One folder for every chapter, one file for every exercise. NumPy i
 
 from typing import Any
 
+from companion.exercises.bi import EXERCISES as _BIDIRECTIONAL
 from companion.exercises.exercise import Exercise, Statement, stub
 from companion.exercises.judge import Verdict
 from companion.exercises.judge import judge as _judge
+from companion.exercises.lstm import EXERCISES as _LSTM
 from companion.exercises.nn import EXERCISES as _NEURAL_NETWORKS
+from companion.exercises.rnn import EXERCISES as _RECURRENT
 from companion.show import source
 from companion.validate import require_known
 
-EXERCISES: dict[str, Exercise] = {exercise.name: exercise for exercise in _NEURAL_NETWORKS}
+EXERCISES: dict[str, Exercise] = {
+    exercise.name: exercise for exercise in (*_NEURAL_NETWORKS, *_RECURRENT, *_LSTM, *_BIDIRECTIONAL)
+}
 
 
 def find(name: str) -> Exercise:

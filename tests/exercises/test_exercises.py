@@ -18,10 +18,9 @@ from companion.exercises import EXERCISES, Exercise, judge, show, source, stub
 from companion.exercises.compare import same
 from companion.exercises.exercise import Mistake
 from companion.exercises.judge import SEED, outputs
-from tests.exercises.alternatives_nn import ALTERNATIVES
+from tests.exercises.chapters import ALTERNATIVES, CHAPTERS
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-CHAPTERS = {"nn": "neural-networks.ipynb"}  # where the equations of nn.softmax are
 
 every_exercise = pytest.mark.parametrize("e", EXERCISES.values(), ids=EXERCISES)
 MISTAKES = [(e, mistake) for e in EXERCISES.values() for mistake in e.mistakes]
@@ -163,6 +162,7 @@ def pairs(e: Exercise) -> Iterator[tuple[Mistake, Mistake, Any]]:
 @several_outputs
 def test_two_mistakes_at_once_are_answered_by_the_name_of_one(e: Exercise) -> None:
     right = results(e, e.solution)
+    known = {m.name: results(e, m.answer) for m in e.mistakes}
     several = 0
     for a, b, answer in pairs(e):
         mixed = results(e, answer)
@@ -170,10 +170,8 @@ def test_two_mistakes_at_once_are_answered_by_the_name_of_one(e: Exercise) -> No
             continue  # the two halves cannot be put together, or each took what the other had right
         several += 1
         verdict = judge(e.name, answer)
-        twins = {
-            m.name for m in e.mistakes if agree(e, results(e, m.answer), mixed)
-        }  # both together are a third mistake
-        shares = {m.name for m in e.mistakes if any(equal_wrong(e, results(e, m.answer), mixed, right))}
+        twins = {name for name, found in known.items() if agree(e, found, mixed)}  # both together are a third mistake
+        shares = {name for name, found in known.items() if any(equal_wrong(e, found, mixed, right))}
         assert verdict.mistake in (twins or {a.name, b.name} | shares), (a.name, b.name, str(verdict))
     assert several >= 4
 

@@ -15,7 +15,16 @@ from companion.show import WIDTH, source
 from tests.exercises.test_unplanned import Tensor, adam, cross_entropy, difference, hidden_layer, told
 
 every_name = pytest.mark.parametrize("name", EXERCISES)
-PREDICTIONS = {"nn.parameter_count": ("2410",), "nn.initial_loss": ("2.3",)}  # the number as a message would show it
+PREDICTIONS = {  # the number as a message would show it
+    "nn.parameter_count": ("2410",),
+    "nn.initial_loss": ("2.3",),
+    "rnn.vanishing_lag": ("132",),
+    "rnn.saturated_unit": ("0.166",),
+    "lstm.parameter_count": ("23808",),
+    "lstm.full_cell": ("60",),
+    "lstm.forget_bias": ("4.97",),
+    "bi.parameters": ("14720",),
+}
 
 
 # --- the tape, half written

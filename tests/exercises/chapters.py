@@ -1,0 +1,21 @@
+"""Where the exercises of each chapter are shown, and right answers to them of other designs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.exercises import alternatives_bi, alternatives_lstm, alternatives_nn, alternatives_rnn
+
+# The part of an exercise's name before the dot, and the notebook that shows it and holds its equations.
+CHAPTERS = {
+    "nn": "neural-networks.ipynb",
+    "rnn": "recurrent-networks.ipynb",
+    "lstm": "lstm.ipynb",
+    "bi": "bidirectional.ipynb",
+}
+ALTERNATIVES: dict[str, tuple[Any, ...]] = {
+    **alternatives_nn.ALTERNATIVES,
+    **alternatives_rnn.ALTERNATIVES,
+    **alternatives_lstm.ALTERNATIVES,
+    **alternatives_bi.ALTERNATIVES,
+}
