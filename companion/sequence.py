@@ -103,7 +103,8 @@ def final_loss(
     """Loss of one answer a sequence, at its last real step, and the gradient of the parameters.
 
     `targets` are what `loss` compares logits (B, K) with: labels (B,) for the cross-entropy, numbers (B, K) for
-    `mean_squared_error` with `mean_squared_error_backward`. Raises ValueError as `predict` and `loss` do.
+    `mean_squared_error` with `mean_squared_error_backward`. With `both_ways`, the backward half has read no more than that one
+    step. Raises ValueError as `predict` and `loss` do.
     """
     logits, _, cache = predict(cell, params, xs, None, mask)
     at = last_steps(mask, *xs.shape[:2])

@@ -11,6 +11,9 @@ import pytest
 
 from companion import optim
 from companion.feedforward import classification_loss, feedforward_init
+from companion.lstm import LSTM, lstm_init
+from companion.ops import linear_init
+from companion.sequence import SequenceParams, labelling_loss
 from companion.train import Step, batches, fit, should_stop
 from companion.tree import tree_dot, tree_items, tree_leaves, tree_map
 
@@ -136,6 +139,65 @@ def test_training_learns_what_a_shuffled_target_does_not_allow(rng: np.random.Ge
         )
         final[name] = np.mean([s.loss for s in list(run)[-3:]])
     assert final["right"] < 0.4 < 0.8 < final["shuffled"]
+
+
+# --- fit that carries something from batch to batch
+
+
+def carrying(params: Any, carry: Any, scale: float) -> tuple[float, Any, Any]:
+    """The loss of `pull_to(carry)`; what it hands on holds all batches so far."""
+    before = (0.0, ()) if carry is None else carry
+    loss, grads = pull_to(before[0])(params, scale)
+    return loss, grads, (before[0] + scale, (*before[1], scale))
+
+
+def test_what_the_loss_hands_on_reaches_the_next_batch_and_the_first_gets_none(rng: np.random.Generator) -> None:
+    p, seen = rng.normal(size=D), []
+
+    def watched(params: Any, carry: Any, *batch: Any) -> Any:
+        seen.append(carry)
+        return carrying(params, carry, *batch)
+
+    steps = list(fit(watched, p, [(0.5,), (3.0,), (1.5,)], optim.sgd(0.1), carries=True))
+    handed_on = [(0.5, (0.5,)), (3.5, (0.5, 3.0)), (5.0, (0.5, 3.0, 1.5))]
+    assert [s.carry for s in steps] == handed_on
+    assert seen == [None, *handed_on[:-1]]
+    for s, target, scale in zip(steps, (0.0, 0.5, 3.5), (0.5, 3.0, 1.5), strict=True):
+        assert s.loss == pytest.approx(scale * ((p - target) ** 2).sum() / 2)
+        p = p - 0.1 * scale * (p - target)
+        np.testing.assert_allclose(s.params, p, rtol=1e-13)
+
+
+def test_a_run_that_carries_goes_on_from_the_carry_of_a_step(rng: np.random.Generator) -> None:
+    params, stream, optimizer = rng.normal(size=D), [(scale,) for scale in rng.random(12)], optim.adam(0.05)
+    *_, unbroken = fit(carrying, params, stream, optimizer, carries=True)
+    *_, half = fit(carrying, params, stream[:5], optimizer, carries=True)
+    settings: dict[str, Any] = {"state": half.state, "start": half.step + 1, "carries": True}
+    *_, resumed = fit(carrying, half.params, stream[5:], optimizer, carry=half.carry, **settings)
+    *_, forgetful = fit(carrying, half.params, stream[5:], optimizer, **settings)
+    assert (resumed.step, resumed.loss, resumed.carry) == (unbroken.step, unbroken.loss, unbroken.carry)
+    require_identical((resumed.params, resumed.state), (unbroken.params, unbroken.state))
+    assert not np.allclose(forgetful.params, unbroken.params, rtol=1e-6)
+
+
+def test_a_recurrent_network_that_carries_its_state_reads_a_stream_as_one_sequence(rng: np.random.Generator) -> None:
+    xs, labels = rng.normal(size=(12, 2, D)), rng.integers(0, K, (12, 2))
+    params = SequenceParams(lstm_init(rng, D, H), linear_init(rng, H, K))
+    pieces = [(xs[t : t + 4], labels[t : t + 4]) for t in (0, 4, 8)]
+
+    def loss_and_grads(params: Any, carry: Any, xs: Any, labels: Any) -> Any:
+        return labelling_loss(LSTM, params, xs, labels, state=carry)
+
+    steps = list(fit(loss_and_grads, params, pieces, optim.sgd(1e-300), carries=True))  # next to no learning
+    whole, _, last = labelling_loss(LSTM, params, xs, labels)
+    assert np.mean([s.loss for s in steps]) == pytest.approx(whole, rel=1e-12)
+    for carried, expected in zip(tree_leaves(steps[-1].carry), tree_leaves(last), strict=True):
+        np.testing.assert_allclose(carried, expected, rtol=1e-12)
+
+
+def test_a_run_that_carries_nothing_says_so(rng: np.random.Generator) -> None:
+    steps = fit(pull_to(2.0), rng.normal(size=D), [(0.5,)] * 3, optim.sgd(0.1))
+    assert [s.carry for s in steps] == [None] * 3
 
 
 # --- batches
