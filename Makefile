@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 HTML := _build/html
 PIP := $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
-PAGES := tests/book/test_pages.py
+PAGES := tests/book/test_pages.py tests/book/test_slider_page.py
 SOURCES := $(shell find book companion -type f ! -path '*/__pycache__/*' ! -path '*/.*' 2>/dev/null) $(wildcard *.md *.yml CITATION.cff)
 
 # Two BLAS threads on matrices this small are 10 to 100 times slower than one, and round differently.
@@ -19,7 +19,7 @@ export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help book read test browser lint types unit chapters pages notebooks tidy format clean distclean
+.PHONY: help book read test browser lint types unit chapters pages bench notebooks tidy format clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -43,7 +43,7 @@ types: $(VENV)/.test ## type checker
 	$(PY) -m mypy
 
 unit: $(VENV)/.test ## tests of the package and of the stored notebooks
-	$(PY) -m pytest -q -n $(JOBS) --ignore=$(PAGES)
+	$(PY) -m pytest -q -n $(JOBS) $(PAGES:%=--ignore=%)
 
 chapters: $(VENV)/.test ## run every chapter and compare with its stored outputs
 	$(PY) -m pytest -q -n $(JOBS) --dist loadfile -p tests.book.budget --nbval --nbval-current-env \
@@ -51,6 +51,9 @@ chapters: $(VENV)/.test ## run every chapter and compare with its stored outputs
 
 pages: $(VENV)/.test $(HTML)/.built ## the built pages in a real browser
 	$(PY) -m pytest -q -n $(JOBS) $(PAGES)
+
+bench: $(VENV)/.bench ## measure speed against other code; on a quiet machine
+	$(PY) -m pytest -q tests/benchmarks/bench_*.py
 
 notebooks: $(VENV)/.test ## execute chapters in place: all, or N=neural-networks
 	$(PY) book/_tools/notebooks.py $(N)
@@ -85,4 +88,8 @@ $(VENV)/.book: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.book
 	@echo "Installing what the tests need into $(VENV), PyTorch among it (a few minutes the first time)"
-	@$(PIP) -e '.[book,test,torch]' && touch $@
+	@$(PIP) -e '.[book,fast,test,torch]' && touch $@
+
+$(VENV)/.bench: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing what the benchmarks need into $(VENV), PyTorch among it (a few minutes the first time)"
+	@$(PIP) -e '.[bench,fast,torch]' && touch $@
