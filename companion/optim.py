@@ -47,6 +47,10 @@ def _checked_and_decayed(params: Any, grads: Tree, weight_decay: float) -> Tree:
     """The gradients, once their shapes are right, with the gradient of weight_decay / 2 ||p||^2 added."""
     if [np.shape(g) for g in tree_leaves(grads)] != [np.shape(p) for p in tree_leaves(params)]:
         _refuse_shapes(params, grads)
+    for (name, p), g in zip(tree_items(params), tree_leaves(grads)):
+        if isinstance(p, np.ndarray) and np.asarray(g).dtype != p.dtype:
+            path, dtype = f"grads.{name}" if name else "grads", np.asarray(g).dtype
+            raise ValueError(f"update: {path} has dtype {dtype}, expected {p.dtype} as the parameter")
     return tree_map(lambda p, g: g + weight_decay * p, params, grads) if weight_decay else grads
 
 
@@ -198,13 +202,17 @@ def optimizer(name: str, **settings: float) -> Optimizer:
 def clip_by_norm(grads: Tree, max_norm: float) -> tuple[Tree, float]:
     """Scale the whole tree down so that its Euclidean norm is at most `max_norm`; also return the norm before.
 
-    One factor for all leaves keeps the direction (Pascanu et al. 2013, algorithm 1). Raises ValueError when the norm is
-    NaN or infinite: no factor mends that.
+    One factor for all leaves keeps the direction (Pascanu et al. 2013, algorithm 1). Finite entries whose squares overflow
+    are clipped as well. Raises ValueError when an entry is NaN or infinite: no factor mends that.
     """
     require_range("clip_by_norm", "max_norm", max_norm, 0, float("inf"), "()")
     norm = float(np.sqrt(tree_dot(grads, grads)))
     if not np.isfinite(norm):
-        raise ValueError(f"clip_by_norm: the norm of grads is {norm}, expected a finite number")
+        largest = max(float(np.abs(leaf).max(initial=0)) for leaf in tree_leaves(grads))
+        if not np.isfinite(largest):
+            raise ValueError(f"clip_by_norm: the norm of grads is {norm}, expected a finite number")
+        clipped, ratio = clip_by_norm(tree_map(lambda g: g / largest, grads), max_norm / largest)
+        return tree_map(lambda g: g * largest, clipped), ratio * largest
     scale = float(min(1.0, max_norm / norm)) if norm else 1.0
     return tree_map(lambda g: g * scale, grads), norm
 

@@ -11,6 +11,8 @@ A single self-connected unit is `elman(LINEAR)` or `elman(TANH)` with one hidden
 vanishing is that of Pascanu et al. 2013, eq. 9.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -225,9 +227,11 @@ def gradient_norm_penalty(params: ElmanParams, dzs: Array, dhs: Array) -> tuple[
         require_finite("gradient_norm_penalty", name, array)
     require_shape("gradient_norm_penalty", "dzs", dzs, "T", "B", len(params.W_h), why="from params.W_h")
     require_shape("gradient_norm_penalty", "dhs", dhs, *dzs.shape, why="as dzs")
-    before, after = dzs @ params.W_h, np.sqrt((dhs**2).sum(axis=2, keepdims=True))
-    if not after.all():
+    largest = np.abs(dhs).max(axis=2, keepdims=True)
+    if not largest.all():
         raise ValueError("gradient_norm_penalty: dhs has a gradient of length 0, expected lengths above 0")
+    dzs, dhs = dzs / largest, dhs / largest  # only ratios matter, and squares of vanished gradients would underflow
+    before, after = dzs @ params.W_h, np.sqrt((dhs**2).sum(axis=2, keepdims=True))
     length = np.sqrt((before**2).sum(axis=2, keepdims=True))
     ratio = length / after
     slope = 2 * (ratio - 1) / after / np.where(length, length, 1) / dzs.shape[1]

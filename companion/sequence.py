@@ -129,6 +129,7 @@ def labelling_accuracy(logits: Array, labels: Indices, mask: Mask | None = None)
     """
     require_float("labelling_accuracy", "logits", logits)
     require_shape("labelling_accuracy", "logits", logits, "T", "B", "K")
+    require_finite("labelling_accuracy", "logits", logits)
     real = _real_steps("labelling_accuracy", logits, labels, mask)
     return float((logits.argmax(axis=2) == labels)[real].mean())
 

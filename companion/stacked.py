@@ -64,7 +64,7 @@ def stacked(
     if dropout_rate and rng is None:
         raise ValueError(f"stacked: dropout_rate is {dropout_rate} but rng is None, expected a np.random.Generator")
     if type(params) is not tuple or not params:  # one layer's parameters are a named tuple
-        received = "0 layers" if params == () else f"a {type(params).__name__}"
+        received = "0 layers" if type(params) is tuple else f"a {type(params).__name__}"
         raise ValueError(f"stacked: params is {received}, expected a tuple of at least 1 layer")
     state = (None,) * len(params) if state is None else state
     _require_layers("stacked", "state", state, len(params), "as params")

@@ -47,8 +47,26 @@ def fit(
     require_instance("fit", "optimizer", optimizer, Optimizer, "such as optim.adam()")
     if max_norm is not None:
         require_range("fit", "max_norm", max_norm, 0, float("inf"), "()")
-    with_carry = loss_and_grads if carries else lambda p, carry, *batch: (*loss_and_grads(p, *batch), None)
+    if carry is not None and not carries:
+        raise ValueError("fit: carry is given but carries is False, expected carries=True to hand it on")
+
+    def with_nothing_carried(params: Any, carry: Any, *batch: Any) -> tuple[Any, ...]:
+        returned = loss_and_grads(params, *batch)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            hint = (
+                "; to hand a third value on to the next batch, pass carries=True"
+                if _told(returned) == "3 values"
+                else ""
+            )
+            raise ValueError(f"fit: loss_and_grads returned {_told(returned)}, expected (loss, grads){hint}")
+        return (*returned, None)
+
+    with_carry = loss_and_grads if carries else with_nothing_carried
     return _fit(with_carry, params, batches, optimizer, max_norm, state, start, carry)
+
+
+def _told(returned: Any) -> str:
+    return f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"
 
 
 def _fit(
@@ -63,7 +81,12 @@ def _fit(
 ) -> Iterator[Step]:
     state = optimizer.init(params) if state is None else state
     for step, batch in enumerate(batches, start):
-        loss, grads, carry = loss_and_grads(params, carry, *batch)
+        returned = loss_and_grads(params, carry, *batch)
+        if not isinstance(returned, tuple) or len(returned) != 3:
+            raise ValueError(
+                f"fit: with carries=True, loss_and_grads returned {_told(returned)}, expected (loss, grads, carry)"
+            )
+        loss, grads, carry = returned
         if np.ndim(loss) or not isinstance(loss, int | float | np.number):
             raise ValueError(f"fit: loss_and_grads returned the loss {loss!r:.60}, expected a number")
         if not np.isfinite(loss):

@@ -21,9 +21,12 @@ def copy_params(params: Any, module: nn.Module) -> None:
     expected = {name: tuple(parameter.shape) for name, parameter in targets.items()}
     if received != expected:
         raise ValueError(f"copy_params: params has {received}, expected {expected}")
+    tensors = {
+        name: torch.tensor(array.copy()) for name, array in tree_items(params)
+    }  # all of them, before any is copied
     with torch.no_grad():
-        for name, array in tree_items(params):
-            targets[name].copy_(torch.from_numpy(array))
+        for name, tensor in tensors.items():
+            targets[name].copy_(tensor)
 
 
 def grads_like(params: Tree, module: nn.Module) -> Tree:

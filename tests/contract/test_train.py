@@ -268,3 +268,27 @@ def test_early_stopping_waits_for_its_patience_after_the_lowest_loss(
     losses: list[float], patience: int, stop: bool
 ) -> None:
     assert should_stop(losses, patience) is stop
+
+
+def test_wrong_number_of_results_names_carries() -> None:
+    three, two = lambda p, x: (1.0, p, None), lambda p, carry, x: (1.0, p)
+    with pytest.raises(
+        ValueError, match=r"fit: loss_and_grads returned 3 values, expected \(loss, grads\); .* carries=True"
+    ):
+        next(fit(three, np.ones(2), [(1.0,)], optim.sgd()))
+    with pytest.raises(ValueError, match=r"fit: with carries=True, loss_and_grads returned 2 values, expected \(loss"):
+        next(fit(two, np.ones(2), [(1.0,)], optim.sgd(), carries=True))
+    with pytest.raises(ValueError, match="fit: carry is given but carries is False"):
+        fit(three, np.ones(2), [(1.0,)], optim.sgd(), carry=1)
+
+
+def test_gradient_of_another_dtype_is_refused_before_it_changes_the_parameters() -> None:
+    wrong = lambda p, x: (1.0, np.ones(2))  # noqa: E731
+    with pytest.raises(ValueError, match=r"update: grads has dtype float64, expected float32 as the parameter"):
+        next(fit(wrong, np.ones(2, np.float32), [(1.0,)], optim.adam()))
+
+
+def test_clipping_mends_a_finite_gradient_whose_squares_overflow() -> None:
+    clipped, norm = optim.clip_by_norm({"a": np.array([3e200, 4e200])}, 1.0)
+    np.testing.assert_allclose(clipped["a"], [0.6, 0.8])
+    np.testing.assert_allclose(norm, 5e200)

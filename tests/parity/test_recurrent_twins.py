@@ -18,6 +18,7 @@ from companion.lstm import LSTM, LSTM1997, PeepholeLSTM
 from companion.pytorch import copy_params, gru, lstm, rnn
 from companion.rnn import LINEAR, Elman, ElmanState, Jordan, elman, gradient_norm_penalty, jordan
 from companion.tree import tree_items, tree_leaves, tree_map
+from tests.contract.cells import CELLS
 from tests.parity.recurrent import (
     LENGTHS,
     TOLERANCE,
@@ -52,6 +53,13 @@ TWINS: dict[str, tuple[Cell, Twin]] = {
     "GRU": (GRU, gru.GRU),
     "ChoGRU": (ChoGRU, gru.ChoGRU),
 }
+
+
+def test_every_cell_has_a_twin() -> None:
+    """A cell added to the contract suite gets a row here."""
+    assert set(TWINS) == set(CELLS)
+
+
 every_twin = pytest.mark.parametrize("name", TWINS)
 whole_or_masked = pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "masked"])
 

@@ -15,7 +15,7 @@ def backward_layer_gradients(
 ) -> tuple[Array, Array, Array, Array]:
     """Gradients dW_x, dW_h, db, dxs of a layer that reads from the end.
 
-    z^(t) = tanh(x^(t) W_x^T + z^(t+1) W_h^T + b) on the real steps, where z_end (B, H)
+    z^(t) = tanh(x^(t) W_x^T + z^(t+1) W_h^T + b) on real steps, where z_end (B, H)
     takes the place of z^(t+1) at each last one; 0 on the padding. dzs is what comes
     from above, arbitrary on the padding. xs (T, B, D), zs and dzs (T, B, H),
     Booleans mask (T, B), W_x (H, D), W_h (H, H), b (H,).
@@ -197,6 +197,12 @@ EXERCISE = Exercise(
             "Forward is z W_h^T, so the way back is da W_h; W_h is square, so that the shape does not tell.",
             "bi-gradients",
             _with(carry=lambda da, W_h: da @ W_h.T),
+        ),
+        Mistake(
+            "paired the error with the state before, and put z_end before the first step",
+            "z_end stands behind the last real step, and W_h multiplied the state *after* step t; only dW_h is wrong.",
+            "bi-backward",
+            _with(after=lambda zs, after: np.concatenate([after[-1:], zs[:-1]])),
         ),
     ),
 )

@@ -102,6 +102,12 @@ def _states_on_padding(xs: Array, mask: Mask, forward: Any, backward: Any) -> An
     return np.concatenate(held, axis=2)
 
 
+def _last_states_on_padding(xs: Array, mask: Mask, forward: Any, backward: Any) -> Any:
+    hs, zs = _halves(xs, mask, forward, backward)
+    held = np.where(mask[:, :, None], hs, _last_real(hs, mask)), np.where(mask[:, :, None], zs, zs[0])
+    return np.concatenate(held, axis=2)
+
+
 EXERCISE = Exercise(
     name="bi.forward",
     kind="implement",
@@ -215,6 +221,19 @@ EXERCISE = Exercise(
             "can take it for an output.",
             "masked-step",
             _on_over_padding,
+        ),
+        Mistake(
+            "used the weights of the backward layer in both directions",
+            "The two layers share no weights; your forward half comes from the wrong W_x, W_h and b.",
+            "bi-forward",
+            lambda xs, mask, forward, backward: bidirectional_tanh(xs, mask, (*backward[:3], forward[3]), backward),
+        ),
+        Mistake(
+            "left the last state of each layer standing on the padding",
+            "The real steps are right. Behind them stand the forward state of the last real step and the backward state of the "
+            "first; on the padding ys is 0.",
+            "masked-step",
+            _last_states_on_padding,
         ),
     ),
 )

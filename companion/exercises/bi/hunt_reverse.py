@@ -15,7 +15,7 @@ def backward_layer(
 ) -> tuple[Array, tuple[Any, ...]]:
     """Inputs xs (T, B, D), Booleans mask (T, B), z_end (B, H) -> zs (T, B, H).
 
-    z^(t) = tanh(x^(t) W_x^T + z^(t+1) W_h^T + b) from each last real step, where z_end
+    z^(t) = tanh(x^(t) W_x^T + z^(t+1) W_h^T + b) from the last real step; z_end
     takes the place of z^(t+1); 0 on the padding. W_x (H, D), W_h (H, H), b (H,).
     The cache is (us, vs, mask, z_end, W_x, W_h): us (T, B, D) and vs (T, B, H) are
     xs and zs in the order of reading, each sequence reversed within its length.

@@ -98,5 +98,11 @@ EXERCISE = Exercise(
             "stacked-input",
             lambda: 9760,
         ),
+        Mistake(
+            "stacked two layers that read forward only",
+            "5760 is for two LSTMs. Each layer has a second one for the other direction, and the upper layer reads both.",
+            "bi-parameters",
+            lambda: 5760,
+        ),
     ),
 )

@@ -151,5 +151,17 @@ EXERCISE = Exercise(
             "carousel-product",
             lambda f: np.log(carousel(f)),
         ),
+        Mistake(
+            "began with 1 and added the gates to it",
+            "J[T] = 1 is right. Going one step back *multiplies* by the gate: no derivative here can be above 1.",
+            "carousel-product",
+            lambda f: _with_last(np.cumsum(f[::-1], axis=0)[::-1] + 1, 1.0),
+        ),
+        Mistake(
+            "began with 0 and added the gates to it",
+            "J[T] is the derivative of s^(T) by itself, which is 1; and from there each gate multiplies.",
+            "carousel-product",
+            lambda f: _with_last(np.cumsum(f[::-1], axis=0)[::-1], 0.0),
+        ),
     ),
 )

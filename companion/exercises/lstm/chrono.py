@@ -152,5 +152,11 @@ EXERCISE = Exercise(
             "chrono",
             _with(place=lambda b_f, zero: [-b_f, b_f + 1, zero, zero]),
         ),
+        Mistake(
+            "gave the output gate the forget bias as well",
+            "The first three blocks are right. What a unit shows says nothing of how long it keeps: the bias of o is 0.",
+            "chrono",
+            _with(place=lambda b_f, zero: [-b_f, b_f, zero, b_f]),
+        ),
     ),
 )

@@ -95,5 +95,17 @@ EXERCISE = Exercise(
             "carousel-product",
             lambda: 0.0,
         ),
+        Mistake(
+            "rounded to a whole number",
+            "A bias of 5 leaves 0.51 of the state. Two decimals are asked for.",
+            "carousel-product",
+            lambda: 5.0,
+        ),
+        Mistake(
+            "cut the bias off after one decimal",
+            "A bias of 4.9 leaves 0.48 of the state; the answer needs one more decimal.",
+            "carousel-product",
+            lambda: 4.9,
+        ),
     ),
 )

@@ -236,5 +236,11 @@ EXERCISE = Exercise(
             "gru-back-candidate",
             _da_for_dz_n,
         ),
+        Mistake(
+            "forgot that the update gate lets the old hidden state through too",
+            "z occurs twice in h: yours has the share of (1 - z) n, which is -n, but that of z h' is missing.",
+            "gru-back-gates",
+            _with(to_z=lambda dh, h_prev, n: -dh * n),
+        ),
     ),
 )

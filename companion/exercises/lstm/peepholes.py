@@ -94,6 +94,12 @@ def _new_state_in_dp(z: Array, s_prev: Array, p: Array, dh: Array, ds_next: Arra
     return h, s, dz, ds_prev, np.stack([(dz_i * s).sum(axis=0), (dz_f * s).sum(axis=0), dp[2]])
 
 
+def _g_and_o_exchanged(z: Array, s_prev: Array, p: Array, dh: Array, ds_next: Array) -> tuple[Array, ...]:
+    h, s, dz, ds_prev, dp = peepholes(z, s_prev, p, dh, ds_next)
+    dz_i, dz_f, dz_g, dz_o = np.split(dz, 4, axis=1)
+    return h, s, np.concatenate([dz_i, dz_f, dz_o, dz_g], axis=1), ds_prev, dp
+
+
 EXERCISE = Exercise(
     name="lstm.peepholes",
     kind="extend",
@@ -239,6 +245,12 @@ EXERCISE = Exercise(
             "Only dp is wrong: its rows come from dz_i, dz_f and dz_o, the gradients before the logistic functions.",
             "peepholes-back",
             _with(slope=lambda y: 1.0),
+        ),
+        Mistake(
+            "exchanged the blocks of g and o in dz",
+            "Only dz is wrong: its blocks have the order of those in z, which is i, f, g, o.",
+            "lstm-gates",
+            _g_and_o_exchanged,
         ),
     ),
 )

@@ -223,5 +223,11 @@ EXERCISE = Exercise(
             "lstm-gates",
             _with(product=_mixed),
         ),
+        Mistake(
+            "coupled the input gate to the forget gate",
+            "s = g (1 - f) + s' f is an LSTM with one gate less. Here i has a block of its own, and need not be 1 - f.",
+            "lstm-state",
+            _with(state=lambda i, f, g, o, h, s: g * (1 - f) + s * f),
+        ),
     ),
 )

@@ -215,5 +215,11 @@ EXERCISE = Exercise(
             "lstm-back-gates",
             _with(to_i=lambda ds, i, g: ds * i, to_g=lambda ds, i, g: ds * g),
         ),
+        Mistake(
+            "multiplied ds_prev by the slope of the forget gate",
+            "Only ds_prev is wrong: the old state is multiplied by f and does not go through its logistic function.",
+            "lstm-back-previous",
+            _with(kept=lambda ds, ds_next, f: ds * f * (1 - f)),
+        ),
     ),
 )

@@ -135,5 +135,12 @@ EXERCISE = Exercise(
             "clip",
             _with(lambda grads, limit: np.inf if _norm(grads) > limit else limit),
         ),
+        Mistake(
+            "took the largest singular value for the length of a matrix",
+            "`np.linalg.norm(dW, 2)` of a matrix is its spectral norm, never above the root of the sum of its squares: you clip "
+            "too seldom and too little.",
+            "clip",
+            _with(lambda grads, limit: np.sqrt(sum(np.linalg.norm(g, 2) ** 2 for g in grads))),
+        ),
     ),
 )

@@ -92,6 +92,11 @@ def _last_only(dhs: Array) -> Array:
     return only
 
 
+def _dz_for_dh_0(xs: Array, hs: Array, dhs: Array, W_x: Array, W_h: Array) -> Any:
+    later = elman_backward(xs[1:], hs[1:], dhs[1:], W_x, W_h)[3]
+    return *elman_backward(xs, hs, dhs, W_x, W_h)[:3], (dhs[0] + later) * (1 - hs[1] ** 2)
+
+
 EXERCISE = Exercise(
     name="rnn.elman_backward",
     kind="implement",
@@ -222,6 +227,18 @@ EXERCISE = Exercise(
             "Between h_0 and the hidden values of the first step stand tanh and W_h: one more step back.",
             "bptt-initial",
             _with(last=lambda dh, previous: previous),
+        ),
+        Mistake(
+            "returned zeros for dh_0",
+            "The loss depends on the initial values too: what is left in dh after the last turn of the loop is dh_0.",
+            "bptt-initial",
+            _with(last=lambda dh, previous: 0 * dh),
+        ),
+        Mistake(
+            "returned the dz of the first step as dh_0",
+            "Between h_0 and the pre-activation of the first step stands W_h: dh_0 is that dz times W_h.",
+            "bptt-initial",
+            _dz_for_dh_0,
         ),
     ),
 )

@@ -165,5 +165,17 @@ EXERCISE = Exercise(
             "jordan",
             _with(early=lambda c, y, decay: decay * c + y),
         ),
+        Mistake(
+            "returned the last output alone as the context",
+            "The outputs are right; the context that goes to the next piece also holds decay * c.",
+            "jordan",
+            _with(returned=lambda c, before, y, decay: y),
+        ),
+        Mistake(
+            "forgot the decay in the context that is returned",
+            "The outputs are right; c + y adds the last output to the context before it, which should decay first.",
+            "jordan",
+            _with(returned=lambda c, before, y, decay: before + y),
+        ),
     ),
 )

@@ -99,5 +99,18 @@ EXERCISE = Exercise(
             "jacobian",
             lambda: 2 * _LAST,
         ),
+        Mistake(
+            "took the slope where h goes into tanh, instead of 2 h",
+            "1 - tanh(h)^2 is the slope at h. Into tanh goes 2 h, and h itself is what comes out again: the slope there "
+            "is 1 - h^2.",
+            "jacobian",
+            lambda: 2 * (1 - np.tanh(_LAST) ** 2),
+        ),
+        Mistake(
+            "multiplied by the weight twice",
+            "In each step the gradient passes the slope once and the weight once.",
+            "jacobian",
+            lambda: 4 * (1 - _LAST**2),
+        ),
     ),
 )

@@ -180,5 +180,11 @@ EXERCISE = Exercise(
             "jacobian-product",
             _with(used=lambda hs: hs[:1]),
         ),
+        Mistake(
+            "forgot the square in the slope of tanh",
+            "The slope is 1 - h^2. 1 - h would be above 1 wherever h is negative, and tanh is nowhere as steep as that.",
+            "jacobian",
+            _with(step=lambda h, W_h: np.diag(1 - h) @ W_h),
+        ),
     ),
 )

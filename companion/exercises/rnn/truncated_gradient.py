@@ -35,7 +35,7 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
             hs.append(np.tanh(0.5 * rng.normal(size=(B, H)) + hs[-1] @ W_h.T))
         return np.stack(hs), rng.normal(size=(T, B, H)), W_h, k1, k2
 
-    return [case(7, 3, 5, 2, 3), case(8, 2, 4, 4, 4), case(6, 4, 3, 1, 3), case(5, 1, 2, 2, 9)]
+    return [case(7, 3, 5, 2, 4), case(8, 2, 4, 4, 4), case(6, 4, 3, 1, 3), case(5, 1, 2, 2, 9)]
 
 
 def _numeric(hs: Array, dhs: Array, W_h: Array, k1: int, k2: int) -> dict[str, Array]:
@@ -201,6 +201,13 @@ EXERCISE = Exercise(
             "The cuts are right, but W_h multiplied the hidden values the step started from, hs[t].",
             "bptt-weights",
             _with(partner=lambda hs, t: hs[t + 1]),
+        ),
+        Mistake(
+            "made every window k1 steps long instead of k2",
+            "Your windows stop after k1 steps; they may reach back over k2, so that errors also travel through steps of "
+            "earlier blocks.",
+            "truncated",
+            _with(start=lambda first, end, k1, k2: max(0, end - k1)),
         ),
     ),
 )
