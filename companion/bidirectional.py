@@ -1,6 +1,6 @@
 """Bidirectional networks: two recurrent layers, one of which reads from the end (chapter *Bidirectional networks*).
 
-Review, section 5; Schuster and Paliwal 1997. With any cell, here for Elman's:
+Review, section 4.2; Schuster and Paliwal 1997. With any cell, here for Elman's:
 
     h^t = phi(x^t W_hx^T + h^(t-1) W_hh^T + b_h)        forward, from the first step
     z^t = phi(x^t W_zx^T + z^(t+1) W_zz^T + b_z)        backward, from the last step of each sequence

@@ -10,6 +10,8 @@ Cho et al. 2014, eqs. 5-8 for `ChoGRU`; `GRU` is the variant that cuDNN made com
 *keeps* the state; some texts, among them Chung et al. 2014, write z and 1 - z the other way round.
 """
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

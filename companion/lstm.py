@@ -1,4 +1,4 @@
-"""Long short-term memory: the memory cell and its three forms (chapter *LSTM and GRU*; review, section 4).
+"""Long short-term memory: the memory cell and its three forms (chapter *LSTM and GRU*; review, section 4.1).
 
     g = tanh(z_g)    input node                          z_. = x W_x^T + h' W_h^T + b, four blocks in the order i, f, g, o
     i = sigma(z_i)   input gate                          h', s' are h, s one step before
@@ -18,6 +18,8 @@ Hochreiter and Schmidhuber 1997 without a forget gate: s = g i + s', blocks i, g
 lets the gates see the internal state: i and f see s', o sees the new s, each unit its own. Unlike the 1997 cell, g and h are
 squashed by tanh, and the gradient is exact, not cut off at the gates.
 """
+
+from __future__ import annotations
 
 from typing import Any, NamedTuple
 

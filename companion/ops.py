@@ -14,6 +14,8 @@ A loss is a mean, over the batch or over all entries. Sources: Goodfellow et al.
 et al. 2014.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -26,7 +26,7 @@ LEVELS = {
     7: "__main__",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}
-HEAVY = {"torch", "matplotlib", "sklearn", "scipy", "tqdm"}
+HEAVY = {"torch", "matplotlib", "sklearn", "scipy", "tqdm", "numba"}
 
 Arrow = tuple[str, str]  # importer, imported: both as dotted names below `companion`
 
@@ -138,9 +138,17 @@ def test_importing_the_package_loads_nothing() -> None:
     assert loaded_by("import companion") == {"companion"}
 
 
-@pytest.mark.parametrize("module", ["companion.feedforward", "companion.exercises"])
+@pytest.mark.parametrize("module", ["feedforward", "exercises", "fast", "fast.lstm", "fast.gru", "fast.rnn"])
 def test_importing_this_loads_numpy_only(module: str) -> None:
-    assert loaded_by(f"import {module}") <= {"companion", "numpy"}
+    assert loaded_by(f"import companion.{module}") <= {"companion", "numpy"}
+
+
+def test_importing_cells_does_not_load_random_numbers() -> None:
+    cells = "companion.fast.lstm, companion.fast.gru, companion.fast.rnn"
+    code = f"import numpy, sys; before = set(sys.modules); import {cells}; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "companion.lstm" in done.stdout.split()
+    assert "numpy.random" not in done.stdout.split()  # as long to import as the cells; an annotation would load it
 
 
 def test_no_numpy_file_loads_a_heavy_library() -> None:

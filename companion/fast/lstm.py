@@ -158,10 +158,12 @@ def lstm_sequence_backward(
     dh, ds = dstate.h.T, dstate.s.T
     W_x, W_hT = _ordered(params.W_x, ORDER), np.ascontiguousarray(_ordered(params.W_h, ORDER).T)
     dW, dxs = np.zeros((4 * H, D + 1 + H), dys.dtype), np.empty((*shape[:2], D), dys.dtype)
+    of_block = np.empty_like(dW)
     for span, block in zip(spans(*shape[:2])[::-1], cache.blocks[::-1]):
         dz, dh, ds = loop(W_hT, block, dys[span].transpose(0, 2, 1), dh, ds)
         dz = columns(dz)
-        dW += dz @ columns(block.xh[:-1]).T
+        np.dot(dz, columns(block.xh[:-1]).T, out=of_block)
+        dW += of_block
         np.dot(dz.T, W_x, out=dxs[span].reshape(-1, D))
     dW = _ordered(dW, BACK)
     dparams = LSTMParams(dW[:, :D].copy(), dW[:, D + 1 :].copy(), dW[:, D].copy())
