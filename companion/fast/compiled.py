@@ -10,6 +10,8 @@ their power series, then the argument doubled five times,
     sinh(2u) = 2 sinh(u) cosh(u)          cosh(2u) = cosh(u)^2 + sinh(u)^2          tanh(x) = sinh(x) / cosh(x)
 """
 
+from __future__ import annotations
+
 from functools import partial
 from math import factorial
 from typing import Any

@@ -1,5 +1,7 @@
 """Bidirectional networks of any twin of a cell, twin of `companion.bidirectional` (chapter *Bidirectional networks*)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import torch

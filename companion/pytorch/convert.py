@@ -5,6 +5,8 @@ sum, `to_torch` writes ours into `bias_ih` and zeros into `bias_hh`. Only the ca
 reset gate multiplies, is the last block of `bias_hh`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -19,7 +21,7 @@ from companion.rnn import ElmanParams
 from companion.tree import Array, tree_items
 from companion.validate import require_dtype, require_float, require_shape
 
-Layers: TypeAlias = nn.RNN | nn.LSTM | nn.GRU
+Layers: TypeAlias = "nn.RNN | nn.LSTM | nn.GRU"  # in quotes: the API page is built without torch
 KINDS: dict[type, tuple[Any, int]] = {
     ElmanParams: (nn.RNN, 1),
     LSTMParams: (nn.LSTM, 4),

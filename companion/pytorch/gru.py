@@ -1,5 +1,7 @@
 """Both forms of the gated recurrent unit, twins of `companion.gru` (chapter *LSTM and GRU*)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

@@ -1,5 +1,7 @@
 """The three forms of the LSTM, twins of `companion.lstm` (chapter *LSTM and GRU*)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

@@ -3,6 +3,8 @@
 A twin of a cell is called as `cell(x, state) -> (y, state)`. States are the named tuples of the NumPy files, of tensors.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Layers of any twin of a cell with dropout between them, twin of `companion.stacked` (chapter *LSTM and GRU*)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
