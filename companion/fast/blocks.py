@@ -35,14 +35,13 @@ from companion.validate import (
 )
 
 # Steps times batch in a block: with fewer it takes longer to add up the weights' gradients of all blocks, with more a block
-# leaves the cache. Measured; between 256 and 1024 there is little difference. In a large batch one step is too much for the
-# cache already, and fewer than 8 of them save nothing.
-COLUMNS, LEAST = 512, 8
+# leaves the cache. Measured; between 256 and 1024 there is little difference.
+COLUMNS = 512
 
 
 def spans(steps: int, batch: int) -> list[slice]:
     """The blocks of a sequence, in order."""
-    size = max(LEAST, COLUMNS // batch)
+    size = max(1, COLUMNS // batch)
     return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
 
 

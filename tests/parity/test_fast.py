@@ -26,8 +26,8 @@ PAIRS: dict[str, tuple[Cell, Layer]] = {
     "LSTM": (lstm.LSTM, fast_lstm.LSTM),
     "GRU": (gru.GRU, fast_gru.GRU),
 }
-# T, B, D, H: small; one step and example; several blocks of steps, the last one shorter; a large batch, the last block one step.
-SHAPES = [(7, 3, 4, 5), (1, 1, 4, 5), (530, 1, 3, 6), (17, 200, 2, 3)]
+# T, B, D, H: small; one step and example; several blocks of steps, the last one shorter; blocks of two steps; of one step.
+SHAPES = [(7, 3, 4, 5), (1, 1, 4, 5), (530, 1, 3, 6), (9, 200, 2, 3), (3, 600, 2, 3)]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 every_pair = pytest.mark.parametrize("name", PAIRS)
 
