@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -228,13 +226,3 @@ def test_gru_refuses_a_second_bias_that_is_too_long(rng: np.random.Generator) ->
     p = problem(gru.GRU, rng)
     with pytest.raises(ValueError, match=r"gru_sequence: params\.b_n has shape \(10,\), expected \(5,\)"):
         fast_gru.gru_sequence(p.params._replace(b_n=np.ones(10)), p.xs)
-
-
-# ---- imports
-
-
-def test_neither_torch_nor_numba_is_loaded() -> None:
-    code = "import sys; import companion.fast.lstm, companion.fast.gru, companion.fast.rnn; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "companion.fast.gru" in loaded
-    assert not {"torch", "numba", "companion.fast.compiled"} & set(loaded)
