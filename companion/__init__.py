@@ -5,6 +5,9 @@ Importing this package loads nothing; import the file you read about:
 =======================  ==========================================================
 Chapter                  Files
 =======================  ==========================================================
+Why model sequences      ``ngram`` ``markov`` ``log_linear`` ``hmm`` ``emissions``
+                         ``forward_backward`` ``log_space`` ``baum_welch``
+                         ``data.bits`` ``data.history``
 Neural networks          ``ops`` ``feedforward`` ``optim`` ``gradcheck`` ``train``
                          ``data.digits``
 Recurrent networks       ``bptt`` ``rnn`` ``sequence`` ``fast`` ``data.reber``
@@ -12,7 +15,7 @@ Recurrent networks       ``bptt`` ``rnn`` ``sequence`` ``fast`` ``data.reber``
 LSTM and GRU             ``lstm`` ``gru`` ``stacked`` ``data.text``
 Bidirectional networks   ``bidirectional`` ``data.phonemes``
 Every chapter            ``tree`` (nested arrays), ``claims`` (the ledger of tested
-                         claims), ``plot`` ``diagrams`` ``slider`` (figures),
+                         claims), ``plot`` ``diagrams`` ``slider`` ``timeline`` (figures),
                          ``exercises`` (checks, hints), ``pytorch`` (twins of the
                          same names, weights to and from ``torch.nn``)
 =======================  ==========================================================

@@ -16,11 +16,11 @@ MAX_LINES = 300
 
 # A folder stands at one level as a whole. Give a new file its place here.
 LEVELS = {
-    0: "tree validate ops claims show data",
+    0: "tree validate ops claims show data log_space emissions forward_backward log_linear ngram",
     1: "optim gradcheck feedforward bptt",
-    2: "rnn lstm gru",
+    2: "rnn lstm gru hmm baum_welch markov",
     3: "bidirectional stacked sequence fast",
-    4: "train plot diagrams slider",
+    4: "train plot drawing diagrams sequence_diagrams slider timeline",
     5: "pytorch",
     6: "exercises",
     7: "__main__",

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from companion import diagrams, plot
+from companion import diagrams, drawing, plot
 
 Draw = Callable[..., Any]
 
@@ -176,6 +176,29 @@ def test_nothing_is_set_globally(name: str) -> None:
 def test_stages_and_steps_that_there_are_not_are_refused(draw: Draw, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         drawn(draw)
+
+
+# ---- the strokes that all diagrams share
+
+
+@pytest.mark.parametrize(
+    ("stroke", "end"), [(drawing.circle, (4 - 0.5 * 0.6, 3 - 0.5 * 0.8)), (drawing.square, (4 - 0.375, 2.5))]
+)
+def test_a_wire_ends_at_the_border_of_a_node(stroke: Draw, end: tuple[float, float]) -> None:
+    ax = plot.new_figure()[1]
+    node = stroke(ax, 4, 3, "$a$", reach=0.5)
+    drawing.wire(ax, (1, -1), node)
+    drawing.wire(ax, node, (1, 3), (1, -1), colour=plot.BLUE, dashed=True)
+    arrival, departure = ax.patches[1:]
+    np.testing.assert_allclose(shape(arrival), [(1, -1), end], atol=1e-12)
+    np.testing.assert_allclose(shape(departure), [(3.5, 3), (1, 3), (1, -1)], atol=1e-12)
+    assert arrival.get_linestyle() == "-" != departure.get_linestyle()
+    assert arrival.get_linewidth() < departure.get_linewidth()
+
+
+@pytest.mark.parametrize(("born", "colour"), [(1, plot.INK), (2, plot.BLUE)])
+def test_what_is_born_now_is_blue(born: int, colour: str) -> None:
+    assert drawing.colour_of(born, 2) == colour
 
 
 # ---- heat maps

@@ -24,6 +24,9 @@ PREDICTIONS = {  # the number as a message would show it
     "lstm.full_cell": ("60",),
     "lstm.forget_bias": ("4.97",),
     "bi.parameters": ("14720",),
+    "seq.window": ("0.82",),
+    "seq.table_size": ("19682",),
+    "seq.state_count": ("243",),
 }
 
 
