@@ -105,7 +105,7 @@ def colour_of(born: int, stage: int) -> str:
 
 def require_count(function: str, name: str, value: int, low: int, high: int) -> None:
     """Raise ValueError unless value is an integer, and no bool, in low ... high."""
-    if type(value) is not int or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise ValueError(f"{function}: {name} is {value!r}, expected an integer in {low}..{high}")
 
 

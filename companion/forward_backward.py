@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from companion.bptt import Mask
 from companion.emissions import Emission, log_emissions, scaled_emissions
-from companion.log_space import Mask, log_backward, log_forward
+from companion.log_space import log_backward, log_forward
 from companion.tree import Array, Indices
 
 # --- the recursions
@@ -64,45 +65,34 @@ class Forward(NamedTuple):
     log_scales: Array  # (T, B) 0 in padding
     E: Array  # (N + 2, S) likelihoods, and for padding a row of 1 and one of 0
     x: Indices  # (T, B) rows of E
-    wide: Mask  # (B,) sequences that left the range of floats, so that nothing of them is right
+    out_of_range: Mask  # (B,) sequences that left the range of floats, so that nothing of them is right
 
 
 def forward_pass(pi: Array, A: Array, emission: Emission, xs: Array | Indices, mask: Mask) -> tuple[Array, Array]:
     """Alpha (T, B, S) and log c (T, B), which is -inf from the step on at which a sequence is impossible."""
     found = _forward(pi, A, emission, xs, mask)
-    if found.wide.any():
-        _correct(pi, A, emission, xs, mask, found.wide, found.alphas, found.log_scales)
+    if found.out_of_range.any():
+        _redo_in_log_space(pi, A, emission, xs, mask, found)
     return found.alphas, found.log_scales
 
 
 def both_passes(
-    pi: Array,
-    A: Array,
-    emission: Emission,
-    xs: Array | Indices,
-    mask: Mask,
-    only_betas: bool = False,
-    wide: Mask | None = None,
+    pi: Array, A: Array, emission: Emission, xs: Array | Indices, mask: Mask, only_betas: bool = False
 ) -> tuple[Array, Array, Array]:
-    """Gamma, or beta alone, (T, B, S), xi (S, S) summed over time and sequences, and log c (T, B).
-
-    `wide` (B,) are sequences known to leave the range of floats.
-    """
-    found = _forward(pi, A, emission, xs, mask)
-    alphas, scales, wide = found.alphas, found.scales, found.wide if wide is None else found.wide | wide
-    alphas[:, wide], scales[:, wide] = 0, 1
-    out = np.repeat(mask[:, :, None], len(A), axis=2).astype(A.dtype) if only_betas else alphas
-    x = np.where(mask, found.x, len(found.E) - 1)
-    with np.errstate(invalid="ignore", over="ignore"):
-        xi = backward_loop(A, found.E, x, scales, mask.sum(axis=0), alphas, out)
-    if not np.isfinite(out.max()):
-        return both_passes(pi, A, emission, xs, mask, only_betas, wide | ~np.isfinite(out.max(axis=(0, 2))))
-    if wide.any():
-        a, E = _correct(pi, A, emission, xs, mask, wide, alphas, found.log_scales)
-        b, xi_wide = log_backward(A, E, a, mask[:, wide])
+    """Gamma, or beta alone, (T, B, S), xi (S, S) summed over time and sequences, and log c (T, B)."""
+    found, out, xi = _both_in_floats(pi, A, emission, xs, mask, only_betas, np.zeros(mask.shape[1], bool))
+    while not (np.isfinite(out.max()) and np.isfinite(xi).all()):
+        lost = ~np.isfinite(out.max(axis=(0, 2)))
+        if not lost.any():  # no single one is too large, but the sum
+            lost[:] = True
+        found, out, xi = _both_in_floats(pi, A, emission, xs, mask, only_betas, found.out_of_range | lost)
+    redo = found.out_of_range
+    if redo.any():
+        a, E = _redo_in_log_space(pi, A, emission, xs, mask, found)
+        b, xi_redone = log_backward(A, E, a, mask[:, redo])
         largest = 0.99 * np.log(np.finfo(out.dtype).max)
-        out[:, wide] = np.exp(np.minimum(b, largest) if only_betas else a + b) * mask[:, wide, None]
-        xi += xi_wide.astype(xi.dtype)
+        out[:, redo] = np.exp(np.minimum(b, largest) if only_betas else a + b) * mask[:, redo, None]
+        xi += xi_redone.astype(xi.dtype)
     return out, xi, found.log_scales
 
 
@@ -111,6 +101,7 @@ def _forward(pi: Array, A: Array, emission: Emission, xs: Array | Indices, mask:
 
     A product below the smallest float becomes 0, which is no harm unless it would have grown to something later. So the loop
     runs again with no product that small: what was lost is at most what is there now. If no c differs by a bit, it was nothing.
+    So this pass only decides which sequences to ask log space about: one is impossible only if log space says so.
     """
     E, shift, x = scaled_emissions(emission, xs)
     x = np.where(mask, x, len(E))
@@ -118,27 +109,35 @@ def _forward(pi: Array, A: Array, emission: Emission, xs: Array | Indices, mask:
     tiny = float(np.finfo(E.dtype).tiny)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         alphas, scales = forward_loop(pi, A, E, x)
-        wide = np.zeros(x.shape[1], bool)
+        out_of_range = np.zeros(x.shape[1], bool)
         if not alphas.min() * scales.min() >= tiny:
-            wide = (forward_loop(pi, A, E, x, tiny)[1] != scales).any(axis=(0, 2))
+            out_of_range = (forward_loop(pi, A, E, x, tiny)[1] != scales).any(axis=(0, 2))
         log_scales = np.log(scales[:, :, 0]) + np.append(shift, np.zeros_like(shift[:1]))[x]
     if not mask.all():
         alphas[~mask], log_scales[~mask] = 0, 0
-    return Forward(alphas, scales, log_scales, E, x, wide)
+    return Forward(alphas, scales, log_scales, E, x, out_of_range)
 
 
-def _correct(
-    pi: Array,
-    A: Array,
-    emission: Emission,
-    xs: Array | Indices,
-    mask: Mask,
-    wide: Mask,
-    alphas: Array,
-    log_scales: Array,
+def _both_in_floats(
+    pi: Array, A: Array, emission: Emission, xs: Array | Indices, mask: Mask, only_betas: bool, skipped: Mask
+) -> tuple[Forward, Array, Array]:
+    """Both passes without the sequences `skipped` and those that leave the range of floats on the way forward."""
+    found = _forward(pi, A, emission, xs, mask)
+    found.out_of_range[skipped] = True
+    found.alphas[:, found.out_of_range], found.scales[:, found.out_of_range] = 0, 1  # they add 0 to xi
+    out = np.repeat(mask[:, :, None], len(A), axis=2).astype(A.dtype) if only_betas else found.alphas
+    x = np.where(mask, found.x, len(found.E) - 1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        xi = backward_loop(A, found.E, x, found.scales, mask.sum(axis=0), found.alphas, out)
+    return found, out, xi
+
+
+def _redo_in_log_space(
+    pi: Array, A: Array, emission: Emission, xs: Array | Indices, mask: Mask, found: Forward
 ) -> tuple[Array, Array]:
-    """Overwrite alpha and log c of the wide sequences by what log space says; the logs of alpha and of likelihoods over c."""
-    E, x = log_emissions(emission, xs[:, wide])
-    a, log_scales[:, wide], E = log_forward(pi, A, E[x], mask[:, wide])
-    alphas[:, wide] = np.exp(a) * mask[:, wide, None]
+    """Overwrite alpha and log c of what is out of range by what log space says; the logs of alpha and of likelihoods over c."""
+    redo = found.out_of_range
+    E, x = log_emissions(emission, xs[:, redo])
+    a, found.log_scales[:, redo], E = log_forward(pi, A, E[x], mask[:, redo])
+    found.alphas[:, redo] = np.exp(a) * mask[:, redo, None]
     return a, E

@@ -4,11 +4,10 @@ A hidden state q^t in 0 ... S-1 depends on the one before it, and each state emi
 
     p(q, x) = pi(q^1) E(q^1, x^1) prod_t A(q^(t-1), q^t) E(q^t, x^t)         pi start, A transition, E emission
 
-Forward and backward recursion (Baum et al. 1970; Rabiner 1989) are in `companion.forward_backward`; scaled by c^t they are
+Forward and backward recursion (Baum et al. 1970; Rabiner 1989) stand in `companion.forward_backward`; its c^t, alpha^t and
+beta^t, scaled so that alpha^t sums to one, tell the rest:
 
-    c^t alpha^t(q) = E(q, x^t) sum_p alpha^(t-1)(p) A(p, q)                  alpha^t(q) = p(q^t = q | x^1 ... x^t)
-    beta^t(p) = sum_q A(p, q) E(q, x^(t+1)) beta^(t+1)(q) / c^(t+1)          c^t = p(x^t | x^1 ... x^(t-1))
-    log p(x) = sum_t log c^t                                                 gamma^t(q) = alpha^t(q) beta^t(q)
+    log p(x) = sum_t log c^t                                                 p(q^t | x) = alpha^t(q) beta^t(q)
 
 The best path (Viterbi 1967; Rabiner 1989, eqs. 32-35); only the maxima are kept, and along it the best p is found again:
 
@@ -16,7 +15,7 @@ The best path (Viterbi 1967; Rabiner 1989, eqs. 32-35); only the maxima are kept
 
 All sequences of a batch take a step together, as one product of matrices. xs are symbols (T, B) or numbers (T, B, D), time
 first; `mask` (T, B) is True while a sequence lasts, as `bptt.prefix_mask` makes it, and what xs hold in padding is not read.
-Every function raises ValueError for a model whose rows are no distributions and for xs or a mask that do not fit.
+What takes a model raises ValueError unless its rows are distributions, and what takes xs unless these and the mask fit.
 """
 
 from typing import Any, NamedTuple
@@ -27,20 +26,30 @@ from companion.bptt import Mask, require_mask
 from companion.emissions import (
     Categorical,
     Emission,
-    draw,
     gaussian_from,
     log_emissions,
     random_rows,
     require_axes,
     require_emission,
-    require_rows,
     require_values,
     sample_emission,
 )
 from companion.forward_backward import both_passes, forward_pass
 from companion.log_space import log, or_zero
+from companion.markov import MarkovChain, fit_chain, normalised, read_symbols, sample_chain
 from companion.tree import Array, Indices
-from companion.validate import require_dtype, require_finite, require_float, require_kind, require_shape, require_sizes
+from companion.validate import (
+    PSEUDO_COUNT_LIMIT,
+    require_distributions,
+    require_dtype,
+    require_finite,
+    require_float,
+    require_kind,
+    require_range,
+    require_shape,
+    require_sizes,
+    require_whole,
+)
 
 # Numbers in an array (S, S, sequences) of Viterbi's recursion: more would leave the cache, and fewer make short rows.
 VITERBI_BLOCK = 2**19
@@ -115,7 +124,10 @@ def over_time(log_scales: Array) -> Array:
 
 
 def viterbi_loop(pi: Array, A: Array, E: Array, x: Indices) -> Array:
-    """Delta (T, S, B), up to a number for each step and sequence; pi, A and E are logs."""
+    """Delta (T, S, B), up to a number for each step and sequence, from the logs pi (S,), A (S, S) and E (N, S).
+
+    x (T, B) are the rows of E; time comes first and the batch last, unlike elsewhere, since rows of the batch are longest.
+    """
     (T, B), S = x.shape, len(A)
     deltas, sums = np.empty((T, S, B), A.dtype), np.empty((S, S, B), A.dtype)
     # Whole rows of numbers: adding one number to each row would take twice as long.
@@ -161,14 +173,17 @@ def viterbi(hmm: HMM, xs: Array | Indices, mask: Mask | None = None) -> tuple[In
 
 
 def hmm_init(rng: np.random.Generator, n_states: int, n_symbols: int, dtype: Any = np.float64) -> HMM:
-    """Random rows, all distributions equally likely."""
+    """Random rows, all distributions equally likely. Raises ValueError unless sizes are at least 1 and dtype a float."""
     require_sizes("hmm_init", rng, dtype, n_states=n_states, n_symbols=n_symbols)
     rows = random_rows(rng, n_states + 1, n_states, dtype)
     return HMM(rows[0], rows[1:], Categorical(random_rows(rng, n_states, n_symbols, dtype)))
 
 
 def gaussian_hmm_init(rng: np.random.Generator, n_states: int, xs: Array, mask: Mask | None = None) -> HMM:
-    """Random rows; the means are n_states of the observations xs (T, B, D), the variances those of all of them."""
+    """Random rows; the means are n_states of the observations xs (T, B, D), the variances those of all of them.
+
+    Raises ValueError unless xs are finite, also their variances, and at least n_states.
+    """
     require_float("gaussian_hmm_init", "xs", xs)
     require_shape("gaussian_hmm_init", "xs", xs, "T", "B", "D")
     require_sizes("gaussian_hmm_init", rng, xs.dtype, n_states=n_states)
@@ -180,18 +195,38 @@ def gaussian_hmm_init(rng: np.random.Generator, n_states: int, xs: Array, mask: 
         raise ValueError(
             f"gaussian_hmm_init: n_states is {n_states}, expected at most {len(points)}, one per observation"
         )
-    rows = random_rows(rng, n_states + 1, n_states, xs.dtype)
-    return HMM(rows[0], rows[1:], gaussian_from(rng, n_states, points))
+    rows, emission = random_rows(rng, n_states + 1, n_states, xs.dtype), gaussian_from(rng, n_states, points)
+    require_finite("gaussian_hmm_init", "variance of xs", emission.variances[0])
+    return HMM(rows[0], rows[1:], emission)
+
+
+def from_labels(
+    states: Indices,
+    xs: Indices,
+    n_states: int,
+    n_symbols: int,
+    mask: Mask | None = None,
+    pseudo_count: float = 0.0,
+) -> HMM:
+    """The model by counting, when states (T, B) are known beside the symbols xs (T, B). A row without counts is uniform.
+
+    `pseudo_count`, in [0, 1e30), is added to every count. Raises ValueError for arguments that do not fit.
+    """
+    require_whole("from_labels", "n_states", n_states, 1)
+    require_whole("from_labels", "n_symbols", n_symbols, 1)
+    require_range("from_labels", "pseudo_count", pseudo_count, 0, PSEUDO_COUNT_LIMIT)
+    states, real = read_symbols("from_labels", "states", states, n_states, mask)
+    xs, _ = read_symbols("from_labels", "xs", xs, n_symbols, real, states.shape, why="as states")
+    emission = np.full((n_states, n_symbols), float(pseudo_count))
+    np.add.at(emission, (states[real], xs[real]), 1)
+    return HMM(*fit_chain(states, n_states, real, pseudo_count), Categorical(normalised(emission)))
 
 
 def sample(rng: np.random.Generator, hmm: HMM, steps: int, batch: int) -> tuple[Indices, Any]:
     """States (T, B), drawn, and the observations that they emit: symbols (T, B) or numbers (T, B, D)."""
     require_sizes("sample", rng, np.float64, steps=steps, batch=batch)
     require_hmm("sample", hmm)
-    states = np.empty((steps, batch), np.int64)
-    states[0] = draw(rng, np.tile(hmm.start, (batch, 1)))
-    for t in range(1, steps):
-        states[t] = draw(rng, hmm.transition[states[t - 1]])
+    states = sample_chain(rng, MarkovChain(hmm.start, hmm.transition), steps, batch)
     return states, sample_emission(rng, hmm.emission, states)
 
 
@@ -205,8 +240,8 @@ def require_hmm(function: str, hmm: HMM) -> None:
     require_shape(function, "hmm.start", hmm.start, "S")
     require_dtype(function, "hmm.transition", hmm.transition, hmm.start.dtype, why="as hmm.start")
     require_shape(function, "hmm.transition", hmm.transition, len(hmm.start), len(hmm.start), why="from hmm.start")
-    require_rows(function, "hmm.start", hmm.start)
-    require_rows(function, "hmm.transition", hmm.transition)
+    require_distributions(function, "hmm.start", hmm.start)
+    require_distributions(function, "hmm.transition", hmm.transition)
     require_emission(function, hmm.emission, len(hmm.start), hmm.start.dtype)
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from companion.ops import embedding_backward
 from companion.tree import Array, Indices
 from companion.validate import (
     require_dtype,
@@ -68,12 +69,7 @@ def log_linear(params: LogLinearParams, contexts: Indices) -> tuple[Array, Indic
     Raises ValueError for parameters that do not fit each other, or contexts that are not integers (N, n-1) in 0 ... V.
     """
     places, V = _require("log_linear", params)
-    if np.ndim(contexts) != 2 or contexts.shape[1] != places or not len(contexts):
-        raise ValueError(
-            f"log_linear: contexts has shape {np.shape(contexts)}, expected (N, {places}) from params.W, N at least 1"
-        )
-    if places:
-        require_indices("log_linear", "contexts", contexts, V + 1)
+    require_contexts("log_linear", "contexts", contexts, places, V)
     logits = np.tile(params.b, (len(contexts), 1))
     for W_j, before in zip(params.W, contexts.T):
         logits += W_j[before]
@@ -81,15 +77,29 @@ def log_linear(params: LogLinearParams, contexts: Indices) -> tuple[Array, Indic
 
 
 def log_linear_backward(params: LogLinearParams, cache: Indices, dlogits: Array) -> LogLinearParams:
-    """Gradients of the parameters from those of the logits (N, V); raises ValueError when these have another shape or dtype."""
-    _, V = _require("log_linear_backward", params)
+    """Gradients of the parameters from those of the logits (N, V).
+
+    Raises ValueError when these have another shape or dtype, or the cache holds no contexts that fit the parameters.
+    """
+    places, V = _require("log_linear_backward", params)
+    require_contexts("log_linear_backward", "cache", cache, places, V)
     require_shape("log_linear_backward", "dlogits", dlogits, len(cache), V, why="as logits")
     require_dtype("log_linear_backward", "dlogits", dlogits, params.b.dtype, why="as params.b")
-    # A product with one-hot rows adds up what a repeated row receives; for 100 symbols 4 times as fast as `np.add.at`.
-    dW, one_hot = np.empty_like(params.W), np.eye(V + 1, dtype=params.W.dtype)
-    for dW_j, before in zip(dW, cache.T):
-        dW_j[...] = one_hot[:, before] @ dlogits
+    dW = np.empty_like(params.W)
+    for dW_j, W_j, before in zip(dW, params.W, cache.T):
+        dW_j[...] = embedding_backward(W_j, before, dlogits)
     return LogLinearParams(W=dW, b=dlogits.sum(axis=0))
+
+
+def require_contexts(function: str, name: str, contexts: Indices, places: int, n_symbols: int) -> None:
+    """Raise ValueError unless contexts are integers (N, places) in 0 ... V, at least one row."""
+    require_kind(function, name, contexts, np.ndarray)
+    if contexts.ndim != 2 or contexts.shape[1] != places or not len(contexts):
+        raise ValueError(
+            f"{function}: {name} has shape {contexts.shape}, expected (N, {places}) from params.W, N at least 1"
+        )
+    if contexts.size or not np.issubdtype(contexts.dtype, np.integer):  # without places there is nothing but a dtype
+        require_indices(function, name, contexts, n_symbols + 1)
 
 
 def _require(function: str, params: LogLinearParams) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The recursions of hidden Markov models in log space, for sequences whose numbers leave the range of a float.
 
-With a = log alpha and b = log beta they are those of `companion.hmm`, scaled alike:
+With a = log alpha and b = log beta they are those of `companion.forward_backward`, scaled alike:
 
     a^t(q) = log sum_p exp(a^(t-1)(p) + log A(p, q)) + log E(q, x^t) - log c^t
     b^t(p) = log sum_q exp(log A(p, q) + log E(q, x^(t+1)) - log c^(t+1) + b^(t+1)(q))
@@ -10,11 +10,9 @@ that is not 0, so that a sequence is impossible if and only if some c^t is. All 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from companion.bptt import Mask
 from companion.tree import Array
-
-Mask = NDArray[np.bool_]
 
 
 def log(p: Array) -> Array:

@@ -18,12 +18,14 @@ Kneser and Ney 1995, Ney et al. 1994 (the estimate of D).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from companion.tree import Array, Indices
 from companion.validate import (
+    PSEUDO_COUNT_LIMIT,
     require_indices,
     require_instance,
     require_kind,
@@ -35,17 +37,20 @@ from companion.validate import (
 DISCOUNT = 0.75  # the usual D; also where none can be estimated, since nothing was counted exactly once
 
 
-class AddK(NamedTuple):
+@dataclass(frozen=True)  # as named tuples, AddK(0.75) and KneserNey(0.75) would be equal
+class AddK:
     """Every symbol as if seen k times more; k = 0 is maximum likelihood, with 1/V in a context that was never seen."""
 
     k: float = 1.0
 
 
-class WittenBell(NamedTuple):
+@dataclass(frozen=True)
+class WittenBell:
     """A symbol that is new after h is as likely as it was so far: N(h) times in c(h) + N(h)."""
 
 
-class KneserNey(NamedTuple):
+@dataclass(frozen=True)
+class KneserNey:
     """Take D from every count and give it to the shorter context.
 
     None estimates D = n_1 / (n_1 + 2 n_2) anew for every length of context, n_r being how many counts are r.
@@ -80,8 +85,8 @@ class NGram(NamedTuple):
 def fit_ngram(sequences: Sequences, order: int, n_symbols: int, smoothing: Smoothing) -> NGram:
     """Count what follows every context of 0 ... order-1 symbols in a sequence (N,) of integers, or in a list of them.
 
-    Raises ValueError unless order >= 1, every sequence holds symbols 0 ... n_symbols-1, at least one, k is finite and not
-    negative, and the discount lies in [0, 1].
+    Raises ValueError unless order >= 1, every sequence holds symbols 0 ... n_symbols-1, at least one, k lies in
+    [0, 1e30) and the discount in [0, 1].
     """
     require_whole("fit_ngram", "order", order, 1)
     require_whole("fit_ngram", "n_symbols", n_symbols, 1)
@@ -154,6 +159,7 @@ def table_size(model: NGram) -> tuple[int, int]:
 
     What a model of order n stores for its shorter contexts are the tables of orders 1 ... n-1.
     """
+    require_kind("table_size", "model", model, NGram)
     return len(model.levels[-1].contexts), len(model.levels[-1].grams)
 
 
@@ -170,7 +176,7 @@ def _probabilities(model: NGram, symbols: Indices, before: Indices) -> Array:
         c_h, n_h, D = level.totals[context], level.kinds[context], level.discount
         match model.smoothing:
             case AddK(k):
-                seen, unseen = (c_hw + k) / (c_h + k * model.n_symbols), uniform
+                seen, unseen = (c_hw + k) / (c_h + float(k) * model.n_symbols), uniform
             case WittenBell():
                 seen, unseen = (c_hw + n_h * p) / (c_h + n_h), p
             case KneserNey():
@@ -218,7 +224,10 @@ def _read(function: str, name: str, sequences: Sequences, order: int, V: int) ->
 
 
 def _context(function: str, context: Sequence[int] | Indices, V: int) -> Indices:
-    ids = np.asarray(context)
+    try:
+        ids = np.asarray(context)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{function}: context is {context!r:.60}, expected (N,) integers in 0..{V - 1}") from None
     if ids.shape == (0,):
         return np.zeros(0, np.int64)
     require_indices(function, "context", ids, V)
@@ -229,7 +238,7 @@ def _context(function: str, context: Sequence[int] | Indices, V: int) -> Indices
 def _require_smoothing(function: str, smoothing: Smoothing) -> None:
     match smoothing:
         case AddK(k):
-            require_range(function, "smoothing.k", k, 0, np.inf)
+            require_range(function, "smoothing.k", k, 0, PSEUDO_COUNT_LIMIT)
         case KneserNey(discount):
             if discount is not None:
                 require_range(function, "smoothing.discount", discount, 0, 1, "[]")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STEP = 1.6  # from one step of a task to the next, and from one layer to the next
 WAY, ROW = 3.2, 1.5  # between the steps and between the states of a trellis
 
+Place = tuple[int, int]  # step and state
+Way = tuple[Place, Place]
+
 
 def sequence_tasks(ax: Axes, title: str = "") -> Axes:
     """Five tasks by which ends are sequences, each with its name above and an example below.
@@ -81,12 +84,7 @@ def markov_and_hidden(ax: Axes, title: str = "") -> Axes:
 
 
 def trellis(
-    ax: Axes,
-    stage: int,
-    steps: int = 4,
-    states: int = 3,
-    title: str = "",
-    path: Sequence[int] | Indices | None = None,
+    ax: Axes, stage: int, steps: int = 4, states: int = 3, title: str = "", path: Sequence[int] | Indices | None = None
 ) -> Axes:
     """An HMM in time, a row for each state: 1 states and observations, 2 all transitions, 3 what the forward recursion sums
     into one node, with the observation at that step, 4 the best path of the Viterbi algorithm.
@@ -100,18 +98,26 @@ def trellis(
     require_count("trellis", "steps", steps, 2, 6)
     require_count("trellis", "states", states, 2, 5)
     best = list(enumerate(_checked_path(path, steps, states)))
-    summed = (min(2, steps - 1), states // 2)  # the node of stage 3
-    everywhere = list(product(range(steps), range(states)))
-    blue = {1: everywhere, 2: [], 3: [summed], 4: best}[stage]
-    nodes = {place: _state(ax, *place, BLUE if place in blue else INK) for place in everywhere}
+    places = list(product(range(steps), range(states)))
+    ways = [(a, b) for a, b in product(places, places) if b[0] == a[0] + 1]
+    blue, followed = _blue(stage, steps, states, ways, best)
+    nodes = {place: _state(ax, *place, BLUE if place in blue else INK) for place in places}
     for t in range(steps):
-        _observation(ax, t, states, BLUE if stage == 1 or (stage == 3 and t == summed[0]) else INK)
-    ways = [(a, b) for a, b in product(everywhere, everywhere) if b[0] == a[0] + 1]
-    followed = {1: [], 2: ways, 3: [way for way in ways if way[1] == summed], 4: list(pairwise(best))}[stage]
-    shown = ways if stage > 1 else []
-    for a, b in sorted(shown, key=followed.__contains__):  # what is blue lies on top
+        _observation(ax, t, states, BLUE if (t, states) in blue else INK)
+    for a, b in sorted(ways if stage > 1 else [], key=followed.__contains__):  # what is blue lies on top
         wire(ax, nodes[a], nodes[b], colour=BLUE if (a, b) in followed else FAINT)
     return frame(ax, title, (-1.2, WAY * (steps - 1) + 1.2), (-ROW * (states - 1) - 3.2, 1.8))
+
+
+def _blue(stage: int, steps: int, states: int, ways: list[Way], best: list[Place]) -> tuple[list[Place], list[Way]]:
+    """What a stage is about: (step, state) of nodes, where one row more stands for the observation, and transitions."""
+    summed = (min(2, steps - 1), states // 2)
+    return {
+        1: (list(product(range(steps), range(states + 1))), []),
+        2: ([], ways),
+        3: ([summed, (summed[0], states)], [way for way in ways if way[1] == summed]),
+        4: (best, list(pairwise(best))),
+    }[stage]
 
 
 def _checked_path(path: Sequence[int] | Indices | None, steps: int, states: int) -> list[int]:

@@ -6,10 +6,11 @@ page and in JupyterLab, on a phone, and where scripts are off. Colours are mixed
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from companion.drawing import require_count
 from companion.plot import BLUE
 from companion.validate import require_kind
 
@@ -35,6 +36,7 @@ STYLE = f"""
 .timeline-figure .event input {{ outline: none; }}
 .timeline-figure .about {{ border: 0 solid var(--chosen); border-top-width: 2px; grid-area: var(--end) / 1 / auto / -1; }}
 .timeline-figure .about {{ margin: 0.75rem 0 0; padding: 0.5rem 0 0; visibility: hidden; }}
+.timeline-figure .about {{ background: var(--pst-color-background, Canvas); bottom: 0; position: sticky; }}
 .timeline-figure .about :is(b, cite) {{ display: block; font-style: normal; }}
 .timeline-figure .about cite {{ font-size: 0.85rem; }}
 .timeline-figure .event:has(:checked) .about {{ visibility: visible; }}
@@ -46,7 +48,7 @@ STYLE = f"""
 @container (min-width: 36rem) {{
 .timeline-figure .events {{ grid-template-columns: {AXIS}rem 16rem 1fr; }}
 .timeline-figure .about {{ align-self: center; border-width: 0 0 0 2px; grid-area: var(--from) / 3 / var(--to) / 4; }}
-.timeline-figure .about {{ margin: 0; padding: 0 0 0 1rem; }}
+.timeline-figure .about {{ margin: 0; padding: 0 0 0 1rem; position: static; }}
 }}
 """
 
@@ -63,7 +65,10 @@ class Event(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """Events in the order of their years; a notebook shows the figure, and `print` a list."""
+    """Events in the order of their years; a notebook shows the figure, and `print` a list.
+
+    A page can hold several timelines, but each only once: its buttons and ids are named after what it says.
+    """
 
     events: tuple[Event, ...]
     title: str
@@ -96,18 +101,18 @@ style="--end: {n + 1}; grid-template-rows: repeat({n}, minmax({ROW}rem, 1fr)) au
 </div>"""
 
 
-def timeline(events: Sequence[Event], title: str) -> Timeline:
+def timeline(events: Iterable[Event], title: str) -> Timeline:
     """A figure of one or more events, which may come in any order; the first of them is chosen until the reader chooses.
 
     Raises ValueError unless years are whole numbers from 1 to 9999, texts are not blank and names differ.
     """
     _require_text("title", title)
+    events = tuple(events)
     if not events:
         raise ValueError("timeline: events is empty, expected one or more")
     for k, event in enumerate(events):
         require_kind("timeline", f"events[{k}]", event, Event)
-        if type(event.year) is not int or not 1 <= event.year <= 9999:
-            raise ValueError(f"timeline: events[{k}].year is {event.year!r}, expected an integer in 1..9999")
+        require_count("timeline", f"events[{k}].year", event.year, 1, 9999)
         for name in ("name", "source", "sentence"):
             _require_text(f"events[{k}].{name}", getattr(event, name))
     names = [event.name for event in events]

@@ -10,6 +10,12 @@ from companion.tree import Array, Indices
 
 Value = TypeVar("Value")
 
+# How far a sum of probabilities may be from one: numbers typed with six digits, or once rounded to float32, miss it so far.
+ROUNDING = 1e-5
+
+# Pseudo-counts are smaller: large enough for rows as uniform as can be, and float32 still holds the sum of many.
+PSEUDO_COUNT_LIMIT = 1e30
+
 
 def require_shape(
     function: str, name: str, array: Array | Indices | NDArray[np.bool_], *axes: int | str, why: str = ""
@@ -72,7 +78,7 @@ def require_finite(function: str, name: str, array: Array | Indices) -> None:
 
 def require_range(function: str, name: str, value: float, low: float, high: float, interval: str = "[)") -> None:
     """Raise ValueError unless value lies in the interval: '[)' is low <= value < high, '()' excludes both ends."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ValueError(f"{function}: {name} is {value!r}, expected a number")
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[1] == "]" else value < high
@@ -80,6 +86,28 @@ def require_range(function: str, name: str, value: float, low: float, high: floa
         raise ValueError(
             f"{function}: {name} is {value}, expected a number in {interval[0]}{low:g}, {high:g}{interval[1]}"
         )
+
+
+def require_distributions(function: str, name: str, rows: Array) -> None:
+    """Raise ValueError unless every row (..., K) is a probability distribution."""
+    require_float(function, name, rows)
+    require_counts(function, name, rows, "probabilities")
+    sums = rows.sum(axis=-1, dtype=np.float64)
+    wrong = np.abs(sums - 1) > max(ROUNDING, np.finfo(rows.dtype).eps)
+    if wrong.any():
+        where = tuple(int(k) for k in np.argwhere(wrong)[0])
+        row = f"{name}[{', '.join(map(str, where))}]" if where else name
+        raise ValueError(f"{function}: {row} sums to {sums[where]:.9g}, expected probabilities that sum to 1")
+
+
+def require_counts(function: str, name: str, array: Array, what: str = "counts") -> None:
+    """Raise ValueError when an array holds NaN, infinity or a negative number."""
+    require_finite(function, name, array)
+    wrong = array < 0
+    if wrong.any():
+        where = tuple(int(k) for k in np.argwhere(wrong)[0])
+        at = ", ".join(map(str, where))
+        raise ValueError(f"{function}: {name}[{at}] is {array[where]}, expected {what} of at least 0")
 
 
 def require_instance(function: str, name: str, value: object, kind: type, example: str) -> None:
@@ -128,8 +156,12 @@ def require_rows(function: str, rows: int, **weights: Array) -> None:
 def require_sizes(function: str, rng: object, dtype: Any, **sizes: int) -> None:
     """Raise ValueError unless rng is a Generator, dtype a floating-point type, and every size a whole number of at least 1."""
     require_instance(function, "rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
-    if not np.issubdtype(dtype, np.floating):
-        raise ValueError(f"{function}: dtype is {np.dtype(dtype)}, expected a floating-point type")
+    try:
+        kind = np.dtype(dtype)
+    except TypeError as error:
+        raise ValueError(f"{function}: dtype is {dtype!r:.60}, expected a floating-point type") from error
+    if not np.issubdtype(kind, np.floating):
+        raise ValueError(f"{function}: dtype is {kind}, expected a floating-point type")
     for name, size in sizes.items():
         require_whole(function, name, size, 1)
 

@@ -1,7 +1,8 @@
 """Log-likelihood of a hidden Markov model of symbols, differentiable; twin of `companion.hmm` (chapter *Why model sequences*).
 
-Its parameters are the logarithms of the NumPy ones. The gradient of the log-likelihood with respect to them is what Baum-Welch
-calls expected counts (Eisner, 2016, "Inside-Outside and Forward-Backward Algorithms Are Just Backprop").
+Its parameters are the logarithms of the NumPy ones, unconstrained: nothing keeps their rows normalised. The gradient
+of the log-likelihood with respect to them is what Baum-Welch calls expected counts (Eisner, 2016, "Inside-Outside and
+Forward-Backward Algorithms Are Just Backprop").
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.bptt import require_mask
-
-# Stands for log 0, and underflows to it: the gradient of logsumexp over nothing but -inf would be NaN.
-LOG_ZERO = -1e30
+from companion.validate import require_indices, require_kind, require_shape
 
 
 class HMM(nn.Module):
@@ -25,19 +24,33 @@ class HMM(nn.Module):
         self.emission = log_rows(n_states, n_symbols)  # (S, V)
 
     def forward(self, xs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The log-likelihoods (B,) in nats of symbols xs (T, B) of type int64; -inf for an impossible sequence.
+        """The log-likelihoods (B,) in nats of symbols xs (T, B); -inf for an impossible sequence.
 
-        Raises ValueError for a mask (T, B) that is not boolean, or not True for the steps of each sequence and then False.
+        Raises ValueError unless xs are integers (T, B) in 0 ... V-1 and a mask (T, B) is boolean, True for the steps of each
+        sequence and then False.
         """
-        if mask is not None:
-            require_mask("HMM", mask.cpu().numpy(), *xs.shape)
-        start, transition, emission = (p.clamp(min=LOG_ZERO) for p in (self.start, self.transition, self.emission))
+        xs = _checked(xs, mask, self.emission.shape[1])
+        # Stands for log 0, and underflows to it: the gradient of logsumexp over nothing but -inf would be NaN.
+        log_zero = -(torch.finfo(self.start.dtype).max ** 0.75)
+        start, transition, emission = (p.clamp(min=log_zero) for p in (self.start, self.transition, self.emission))
         log_alpha = start + emission.T[xs[0]]
         for t in range(1, len(xs)):
             new = torch.logsumexp(log_alpha[:, :, None] + transition, dim=1) + emission.T[xs[t]]
             log_alpha = new if mask is None else torch.where(mask[t][:, None], new, log_alpha)
         total = torch.logsumexp(log_alpha, dim=1)
-        return torch.where(total > LOG_ZERO / 2, total, -torch.inf)
+        return torch.where(total > log_zero / 2, total, -torch.inf)
+
+
+def _checked(xs: Tensor, mask: Tensor | None, n_symbols: int) -> Tensor:
+    """The symbols as int64, with 0 for padding."""
+    require_kind("HMM", "xs", xs, Tensor)
+    require_shape("HMM", "xs", xs.cpu().numpy(), "T", "B")
+    if mask is not None:
+        require_kind("HMM", "mask", mask, Tensor)
+        require_mask("HMM", mask.cpu().numpy(), *xs.shape)
+        xs = torch.where(mask, xs, 0)
+    require_indices("HMM", "xs", xs.cpu().numpy(), n_symbols)
+    return xs.long()
 
 
 def log_rows(*shape: int) -> nn.Parameter:

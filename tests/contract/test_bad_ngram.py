@@ -18,6 +18,7 @@ from companion.ngram import (
     perplexity,
     probabilities,
     sample_ngram,
+    table_size,
 )
 from tests.contract.refusals import Cases, require_message
 
@@ -29,7 +30,7 @@ RNG = np.random.default_rng(0)
 AT_LEAST_1 = "expected a whole number of at least 1"
 SYMBOLS = "expected integers in 0..2"
 INTEGERS = "expected a NumPy array of integers in 0..2"
-PROBABILITY = "expected a probability"
+SUM = "expected probabilities that sum to 1"
 
 
 def fit(ids: Any = IDS, order: Any = 3, n_symbols: Any = 3, smoothing: Any = MODEL.smoothing) -> Any:
@@ -72,6 +73,10 @@ CASES: Cases = {
         ("fit_ngram", "smoothing.k", "is nan", "expected a number"),
     ),
     "infinite k": (lambda: fit(smoothing=AddK(np.inf)), ("fit_ngram", "smoothing.k", "is inf", "expected a number")),
+    "k that leaves nothing": (
+        lambda: fit(smoothing=AddK(1e30)),
+        ("fit_ngram", "smoothing.k", "is 1e+30", "expected a number in [0, 1e+30)"),
+    ),
     "k in words": (lambda: fit(smoothing=AddK("1")), ("fit_ngram", "smoothing.k", "'1'", "expected a number")),
     "discount above 1": (
         lambda: fit(smoothing=KneserNey(1.5)),
@@ -109,6 +114,11 @@ CASES: Cases = {
     ),
     "context of floats": (lambda: probabilities(MODEL, [0.0]), ("probabilities", "context", "float64", INTEGERS)),
     "two contexts": (lambda: probabilities(MODEL, XS), ("probabilities", "context", "(3, 2)", "expected (N,)")),
+    "contexts of two lengths": (
+        lambda: probabilities(MODEL, [[0], [1, 2]]),
+        ("probabilities", "context", "is [[0], [1, 2]]", "expected (N,) integers in 0..2"),
+    ),
+    "no model": (lambda: table_size(None), ("table_size", "model", "is a NoneType", "expected NGram")),
     "negative context": (
         lambda: sample_ngram(RNG, MODEL, 5, np.array([-1])),
         ("sample_ngram", "context[0] is -1", "", SYMBOLS),
@@ -123,11 +133,23 @@ CASES: Cases = {
     "chain: no sequence": (lambda: fit_chain(XS[:0], 3), ("fit_chain", "xs", "(0, 2)", "expected (T, B) and no empty")),
     "chain: floats": (lambda: fit_chain(XS * 1.0, 3), ("fit_chain", "xs", "dtype float64", INTEGERS)),
     "chain: truth values": (lambda: fit_chain(XS > 0, 3), ("fit_chain", "xs", "dtype bool", INTEGERS)),
-    "chain: lists": (lambda: fit_chain(XS.tolist(), 3), ("fit_chain", "xs", "is a list", INTEGERS)),
+    "chain: lists": (lambda: fit_chain(XS.tolist(), 3), ("fit_chain", "xs", "is a list", "expected ndarray")),
+    "chain: lists of two lengths": (
+        lambda: fit_chain([[0, 1], [2]], 3),
+        ("fit_chain", "xs", "is a list", "expected ndarray"),
+    ),
     "chain: no symbols": (lambda: fit_chain(XS, 0), ("fit_chain", "n_symbols", "is 0", AT_LEAST_1)),
     "chain: negative pseudo-count": (
         lambda: fit_chain(XS, 3, pseudo_count=-1),
-        ("fit_chain", "pseudo_count", "is -1", "expected a number in [0"),
+        ("fit_chain", "pseudo_count", "is -1", "expected a number in [0, 1e+30)"),
+    ),
+    "chain: pseudo-count that leaves nothing": (
+        lambda: fit_chain(XS, 3, pseudo_count=1e308),
+        ("fit_chain", "pseudo_count", "is 1e+308", "expected a number in [0, 1e+30)"),
+    ),
+    "chain: complex pseudo-count": (
+        lambda: fit_chain(XS, 3, pseudo_count=np.complex128(1)),
+        ("fit_chain", "pseudo_count", "(1+0j)", "expected a number"),
     ),
     "chain: transposed mask": (
         lambda: fit_chain(XS, 3, np.ones((2, 3), bool)),
@@ -143,27 +165,27 @@ CASES: Cases = {
     ),
     "chain: row with too little": (
         lambda: chain_log_likelihood(row(1, 0.5, 0, 0.25), XS),
-        ("chain_log_likelihood", "chain.transition[1]", "sums to 0.75", "expected 1"),
+        ("chain_log_likelihood", "chain.transition[1]", "sums to 0.75", SUM),
     ),
     "chain: row with too much": (
         lambda: sample_chain(RNG, row(2, 0.5, 0.5, 0.5), 5, 2),
-        ("sample_chain", "chain.transition[2]", "sums to 1.5", "expected 1"),
+        ("sample_chain", "chain.transition[2]", "sums to 1.5", SUM),
     ),
     "chain: columns that sum to one": (
         lambda: stationary(CHAIN._replace(transition=CHAIN.transition.T)),
-        ("stationary", "chain.transition[0]", "sums to 0.75", "expected 1"),
+        ("stationary", "chain.transition[0]", "sums to 0.75", SUM),
     ),
     "chain: negative probability": (
         lambda: stationary(row(0, -0.5, 1, 0.5)),
-        ("stationary", "chain.transition[0, 0]", "is -0.5", PROBABILITY),
+        ("stationary", "chain.transition[0, 0]", "is -0.5", "expected probabilities of at least 0"),
     ),
     "chain: NaN": (
         lambda: stationary(row(2, 0.5, np.nan, 0.5)),
-        ("stationary", "chain.transition[2, 1]", "is nan", PROBABILITY),
+        ("stationary", "chain.transition", "the first at [2, 1] (nan)", "expected finite numbers"),
     ),
     "chain: start that does not sum to one": (
         lambda: chain_log_likelihood(CHAIN._replace(start=np.array([0.5, 0.5, 0.5])), XS),
-        ("chain_log_likelihood", "chain.start", "sums to 1.5", "expected 1"),
+        ("chain_log_likelihood", "chain.start", "sums to 1.5", SUM),
     ),
     "chain: start of another size": (
         lambda: stationary(CHAIN._replace(start=np.array([0.5, 0.5]))),

@@ -228,3 +228,50 @@ def test_it_stops_when_a_round_gains_less_than_the_tolerance_a_symbol() -> None:
     assert 1 < len(gains) < 500
     assert gains[-1] < 0.01
     assert (gains[:-1] >= 0.01).all()
+
+
+def climbed(p: Problem, hmm: HMM, k: float) -> float:
+    """What a round with a pseudo-count k climbs: the log-likelihood and the log of the prior."""
+    tables = [hmm.start, hmm.transition]
+    if isinstance(hmm.emission, Categorical):
+        tables.append(hmm.emission.probabilities)
+    return float(log_likelihood(hmm, p.xs, p.mask).sum() + k * sum(np.log(table).sum() for table in tables))
+
+
+@every_kind
+@pytest.mark.parametrize("k", [0.05, 2.0])
+def test_with_pseudo_counts_it_climbs_and_stops_by_likelihood_and_prior(kind: str, k: float) -> None:
+    p = problem(kind)
+    models = [p.hmm]
+    for _ in range(60):
+        models.append(maximise(models[-1], expected_counts(models[-1], p.xs, p.mask), k))
+    heights = np.array([climbed(p, hmm, k) for hmm in models])
+    assert (np.diff(heights) >= -1e-9 * np.abs(heights[:-1])).all()
+    new, totals = baum_welch(*p, steps=60, tolerance=1e-3, pseudo_count=k)
+    rounds = int(np.argmax(np.diff(heights) < 1e-3 * LENGTHS.sum())) + 1
+    assert len(totals) == rounds + 1 < 61
+    equal(totals, [log_likelihood(hmm, p.xs, p.mask).sum() for hmm in models[: rounds + 1]])
+    tree_map(equal, new, models[rounds])
+    if kind == "categorical" and k == 2:
+        assert (np.diff(totals)[:-1] < 0).any(), "a problem in which the likelihood falls while it climbs"
+
+
+def test_with_pseudo_counts_a_zero_is_no_reason_to_stop() -> None:
+    """Its logarithm is -inf, and after one round it is zero no more, unless the pseudo-count itself is too small."""
+    p = left_to_right(problem("categorical"))
+    for k in (0.1, 5e-324):
+        new, totals = baum_welch(*p, steps=40, tolerance=1e-6, pseudo_count=k)
+        assert np.isfinite(totals).all()
+        assert len(totals) > 9
+        assert (new.transition > 0).all() == (k == 0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_largest_pseudo_count_gives_uniform_rows(dtype: type) -> None:
+    p = problem("categorical")
+    hmm = tree_map(lambda a: a.astype(dtype), p.hmm)
+    for k in (9.9e29, np.float32(9e29), np.int8(100)):
+        new = maximise(hmm, expected_counts(hmm, p.xs, p.mask), k)
+        for _, rows in tree_items(new):
+            assert rows.dtype == dtype
+            equal(rows, np.full_like(rows, 1 / rows.shape[-1]), rtol=0.05 if k == 100 else 1e-6)

@@ -13,7 +13,7 @@ from companion.emissions import Categorical, Gaussian
 from companion.hmm import HMM, backward, forward, log_likelihood, posterior, viterbi
 from companion.tree import tree_map
 from tests.contract.cells import bytes_of
-from tests.contract.hmms import MASK, D, Problem, T, check_everything, equal, left_to_right, problem, random_xs
+from tests.contract.hmms import MASK, D, Problem, T, check_everything, equal, exact, left_to_right, problem, random_xs
 from tests.contract.refusals import Parts, require_message
 
 OTHERS = (forward, backward, posterior, viterbi, expected_counts, baum_welch)
@@ -145,6 +145,16 @@ def test_the_smallest_probabilities_are_no_zeros(name: str) -> None:
     check_everything(Problem(hmm, batch(symbols, list(other)), None), rtol=1e-3 if TINY in hmm_numbers(hmm) else 1e-9)
 
 
+def test_a_sum_of_transitions_is_finite_even_if_the_largest_float_is_passed_on_the_way() -> None:
+    """Of 200 sequences each is within the range of floats, and so are 57 or 43 transitions to a state: not so what is summed."""
+    A, E = [[1, 3e-308], [1, 3e-308]], [[0.5, 1e-308, 0.5], [0.5, 0.25, 0.25]]
+    p = Problem(from_rows([0.5, 0.5], A, E), np.tile([[0], [1]], 200), None)
+    one = p._replace(xs=p.xs[:, :1])
+    equal(expected_counts(*p).transition, 200 * expected_counts(*one).transition, rtol=1e-9)
+    equal(expected_counts(*p).transition, 200 * exact(p.hmm, p.xs[:, 0]).transitions, rtol=1e-9)
+    equal(posterior(*p), np.repeat(posterior(*one), 200, axis=1), rtol=1e-9)
+
+
 def hmm_numbers(hmm: HMM) -> set[float]:
     return {float(a) for array in (hmm.start, hmm.transition, hmm.emission.probabilities) for a in array.flat}
 
@@ -178,6 +188,20 @@ def test_what_is_too_far_for_a_square_is_finite(dtype: Any, far: float) -> None:
     for received in (log_likelihood(hmm, xs, MASK), posterior(hmm, xs, MASK), viterbi(hmm, xs, MASK)[1]):
         assert np.isfinite(received).all()
     equal(posterior(hmm, xs, MASK).sum(axis=2), MASK, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-9), (np.float32, 1e-4)])
+@pytest.mark.parametrize("end", ["largest", "smallest"])
+def test_variances_at_the_ends_of_the_range_of_floats_are_legal(dtype: Any, rtol: float, end: str) -> None:
+    """2 pi v would leave it; p has sqrt(v) below, so that with means of 0 the log-likelihood is that of v = 1, shifted."""
+    p, v = problem("Gaussian"), {"largest": np.finfo(dtype).max, "smallest": np.finfo(dtype).smallest_subnormal}[end]
+    ones = Gaussian(np.zeros((3, D)), np.ones((3, D)))
+    hmm, xs = p.hmm._replace(emission=ones._replace(variances=ones.variances * v)), np.zeros_like(p.xs)
+    expected = log_likelihood(p.hmm._replace(emission=ones), xs, MASK) - D * MASK.sum(axis=0) * np.log(float(v)) / 2
+    hmm, xs = tree_map(lambda a: a.astype(dtype), hmm), xs.astype(dtype)
+    equal(log_likelihood(hmm, xs, MASK), expected, rtol)
+    equal(posterior(hmm, xs, MASK).sum(axis=2), MASK, rtol)
+    assert np.isfinite(expected_counts(hmm, xs, MASK).transition).all()
 
 
 def test_a_scale_of_the_data_only_shifts_the_log_likelihood() -> None:

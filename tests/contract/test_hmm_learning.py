@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion.baum_welch import baum_welch, expected_counts, from_labels, maximise, restarts
+from companion.baum_welch import baum_welch, expected_counts, maximise, restarts
 from companion.emissions import Categorical, Gaussian
 from companion.hmm import (
     HMM,
     backward,
     forward,
+    from_labels,
     gaussian_hmm_init,
     hmm_init,
     log_likelihood,

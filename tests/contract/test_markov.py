@@ -39,6 +39,14 @@ def test_a_pseudo_count_is_added_to_every_count() -> None:
     np.testing.assert_allclose(chain.transition[1:], 1 / 3, rtol=1e-15)
 
 
+@pytest.mark.parametrize("k", [9.9e29, np.float32(9e29), np.int8(100), np.uint8(255)])
+def test_no_number_type_of_a_pseudo_count_overflows(k: Any) -> None:
+    chain, plain = (fit_chain(np.array([[0], [0], [1]]), 300, pseudo_count=value) for value in (k, float(k)))
+    for received, expected in zip(chain, plain):
+        np.testing.assert_array_equal(received, expected)
+        np.testing.assert_allclose(received.sum(axis=-1), 1, rtol=1e-13)
+
+
 def test_fit_equals_counting_one_pair_after_the_other(rng: Any) -> None:
     xs = rng.integers(V, size=(T, B))
     pairs = Counter(
@@ -144,6 +152,35 @@ def test_stationary_distribution_of_chains_that_never_settle_or_leave_symbols_be
         received = stationary(MarkovChain(np.eye(3)[0], leaves_0[np.ix_(order, order)]))
         np.testing.assert_allclose(received, np.array([0, 0.5, 0.5])[order], atol=1e-15)
         assert np.all(received >= 0)
+
+
+STICKY: dict[str, tuple[Any, Any]] = {
+    "as sticky as floats cannot say": ([[1 - 1e-20, 1e-20], [1e-20, 1 - 1e-20]], [0.5, 0.5]),
+    "one symbol far stickier": ([[1, 1e-300], [1e-320, 1]], [1e-20, 1]),
+    "below the smallest float of full precision": ([[1, 3e-320], [1e-320, 1]], [0.25, 0.75]),
+    "rows that miss one a little": ([[0.9, 0.1 + 9e-6], [0.3, 0.7]], [0.3 / 0.400009, 0.100009 / 0.400009]),
+    "three speeds": ([[1, 1e-30, 0], [3e-30, 0.5, 0.5], [0, 0.5, 0.5]], [0.6, 0.2, 0.2]),
+    "speeds far from each other": ([[1, 1e-200, 0], [0, 1, 1e-100], [0.5, 0, 0.5]], [1, 1e-100, 2e-200]),
+    "a way back too long for a float": ([[0.5, 0.5, 0], [0, 1, 1e-200], [1e-200, 1 - 1e-200, 0]], [0, 1, 1e-200]),
+}
+
+
+@pytest.mark.parametrize("name", STICKY)
+@pytest.mark.parametrize("turned", [False, True])
+def test_stationary_distribution_of_chains_that_hardly_move(name: str, turned: bool) -> None:
+    """Where 1 minus a probability has no digit left; sums of a row are not used, so that they need not be one."""
+    transition, expected = map(np.array, STICKY[name])
+    if turned:
+        transition, expected = transition[::-1, ::-1], expected[::-1]
+    received = stationary(MarkovChain(np.eye(len(transition))[0], transition))
+    np.testing.assert_allclose(received, expected, rtol=1e-3 if (transition == 1e-320).any() else 1e-14, atol=1e-300)
+
+
+def test_stationary_distribution_of_a_sticky_chain_in_float32() -> None:
+    """1 - 1e-6 is rounded, 1e-6 and 3e-6 are not."""
+    transition = np.array([[1 - 1e-6, 1e-6], [3e-6, 1 - 3e-6]], np.float32)
+    received = stationary(MarkovChain(np.array([1, 0], np.float32), transition))
+    np.testing.assert_allclose(received, [0.75, 0.25], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,19 @@ def test_a_uniform_model_has_perplexity_V(rng: Any, V: int) -> None:
     assert bits_per_symbol(model, ids) == pytest.approx(np.log2(V), abs=1e-9)
 
 
+@pytest.mark.parametrize("k", [9e29, np.float32(9e29), np.int8(100), np.uint8(255)])
+def test_no_number_type_of_k_overflows(k: Any) -> None:
+    model, plain = (fit("abacab", 2, AddK(value)) for value in (k, float(k)))
+    np.testing.assert_array_equal(probabilities(model, [a]), probabilities(plain, [a]))
+    assert probabilities(model, [a]).sum() == pytest.approx(1, rel=1e-14)
+
+
+def test_two_smoothings_with_the_same_number_are_not_equal() -> None:
+    assert len({AddK(0.75), AddK(0.75), KneserNey(0.75), KneserNey(), WittenBell(), WittenBell()}) == 3
+    assert AddK(0.75) != KneserNey(0.75)
+    assert all([AddK(0), WittenBell(), KneserNey(None)])
+
+
 def test_perplexity_and_bits_are_the_mean_of_what_the_symbols_cost() -> None:
     """p is 1/2, 1/4 and 1/4: 1, 2 and 2 bits."""
     model = fit("aabc", 1, AddK(0))

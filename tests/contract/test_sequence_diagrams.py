@@ -184,6 +184,12 @@ def test_the_best_path_is_the_one_given(path: list[int]) -> None:
     assert given.tolist() == path
 
 
+def test_sizes_may_be_integers_of_numpy() -> None:
+    received, expected = (drawn(sequence_diagrams.trellis, *map(kind, (3, 5, 2))) for kind in (np.int64, int))
+    assert circles(received) == circles(expected)
+    assert wires(received, plot.BLUE) == wires(expected, plot.BLUE)
+
+
 def test_without_a_path_an_example_is_drawn() -> None:
     assert ways(drawn(sequence_diagrams.trellis, 4), plot.BLUE) == set(pairwise(enumerate([0, 1, 1, 2])))
 

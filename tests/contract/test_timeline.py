@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from companion.data import history
 from companion.timeline import Event, timeline
 
 VOID = {"input", "line", "circle"}
@@ -173,6 +174,18 @@ def test_same_events_give_the_same_bytes_and_others_share_no_id() -> None:
     ids = [attributes["id"] for page in others for _, attributes, _ in page.elements if "id" in attributes]
     assert len(names) == 3
     assert len(set(ids)) == len(ids) == 3 * N - 1
+
+
+def test_events_may_come_one_by_one_with_years_of_numpy() -> None:
+    received = timeline((event._replace(year=np.int16(event.year)) for event in EVENTS), "Who?")
+    assert received._repr_html_() == timeline(EVENTS, "Who?")._repr_html_()
+
+
+def test_the_history_of_the_book_is_a_timeline_of_sentences() -> None:
+    shown = timeline([Event(*row) for row in history.EVENTS], "Who?")
+    assert len(shown.events) == len(history.EVENTS)
+    assert [event.year for event in shown.events] == [row[0] for row in history.EVENTS]
+    assert all(event.sentence.endswith(".") and str(event.year) in event.source for event in shown.events)
 
 
 def test_plain_text_says_all() -> None:

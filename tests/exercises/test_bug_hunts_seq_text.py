@@ -95,10 +95,30 @@ def test_every_latch_is_right_or_told_by_name_what_it_does() -> None:
 
 def test_bracket_net_accepts_the_balanced_words_and_no_others() -> None:
     words = tuple("".join(letters) for length in range(11) for letters in product("ab", repeat=length))
-    accepted = list(counter._run(counter.bracket_net, words).values())
+    accepted = list(counter._run(counter.bracket_net, " ".join(words)).values())
     assert accepted == [counter.balanced(word) for word in words]
     assert sum(accepted) == 1 + 1 + 2 + 5 + 14 + 42  # the Catalan numbers
     assert [counter.balanced(word) for word in ("ab", "aabbab", "", "aab", "ba")] == [True, True, True, False, False]
+
+
+def brackets_in_equal_steps(count: int) -> Any:
+    """A net that counts in `count` equal steps, of which the last is full."""
+    W_h = np.array([[1, 1, 0], [1, 1, 0], [-count, -count, count + 1]])
+    W_x, b = np.array([[1 + 1 / count, 0], [0, 1 - 1 / count], [0, 1]]), np.array([-1, -1, 0])
+    return W_h, W_x, b, np.array([-count, -count, -count]), 1.0
+
+
+@pytest.mark.parametrize(("count", "right"), [(8, False), (16, False), (32, True), (2**20, True)])
+def test_bracket_net_has_to_count_as_deep_as_the_statement_says_and_no_deeper(count: int, right: bool) -> None:
+    assert f"no more than {counter.DEPTH} open brackets at once" in STATEMENTS["seq.counter"]
+    assert (judge("seq.counter", brackets_in_equal_steps(count)).status == "correct") == right
+    deep = " ".join("a" * depth + "b" * depth for depth in (counter.DEPTH, 52, 54))
+    assert list(counter._run(counter.bracket_net, deep).values()) == [1, 1, 0]  # what the hint says of floating point
+
+
+def test_message_on_brackets_lists_the_words_once() -> None:
+    message = judge("seq.counter", (np.zeros((1, 1)), np.zeros((1, 2)), [np.nan], [0], 0)).message
+    assert message.endswith("called with words = 'ab a b ba'."), message
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
@@ -133,6 +153,8 @@ def test_parity_costs_one_bit_a_pair_from_four_states_on(states: int, least: flo
     [
         ("seq.latch", 3.0, "latch is a float (3.0), expected four numbers: w, u, v, b"),
         ("seq.latch", (1, 1, -1), "expected four numbers"),
+        ("seq.latch", (1, 1, -np.inf, -0.5), "latch holds a number that is not finite"),
+        ("seq.latch", (np.nan, 1, -2, -0.5), "latch holds a number that is not finite"),
         ("seq.latch", "wuvb", "expected four numbers"),
         ("seq.parity_hmm", (np.eye(4), np.eye(4)), "expected three arrays: start, transition, emission"),
         (

@@ -36,6 +36,9 @@ def parsed(source: str) -> str:
 @pytest.mark.parametrize("prefix", CHAPTERS)
 def test_exercises_stand_in_the_chapter_in_the_order_of_the_package(prefix: str) -> None:
     cells = "\n".join(code_cells(prefix))
-    positions = [cells.index(f'show("{name}")') for name in EXERCISES if name.split(".")[0] == prefix]
+    names = [name for name in EXERCISES if name.split(".")[0] == prefix]
+    missing = [name for name in names if f'show("{name}")' not in cells]
+    assert missing == []
+    positions = [cells.index(f'show("{name}")') for name in names]
     assert positions == sorted(positions)
     assert len(positions) >= 10

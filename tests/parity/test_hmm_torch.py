@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,39 @@ def test_a_thousand_steps_are_finite_in_both_dtypes(rng: np.random.Generator) ->
     equal(received.detach(), expected, rtol=1e-5)
 
 
+def test_zeros_need_no_more_than_half_precision() -> None:
+    p = PROBLEMS["with zeros"]
+    received = twin(p.hmm).half()(*tensors(p))
+    received.sum().backward()
+    assert received.dtype == torch.float16
+    equal(received.detach().double(), log_likelihood(*p), rtol=1e-2)
+
+
+def test_symbols_may_be_small_integers_and_padding_anything() -> None:
+    p = PROBLEMS["masked"]
+    xs, mask = tensors(p)
+    module = twin(p.hmm)
+    assert torch.equal(module(xs.to(torch.uint8), mask), module(xs, mask))
+    assert torch.equal(module(torch.where(mask, xs, -1), mask), module(xs, mask))
+
+
+@pytest.mark.parametrize(
+    ("xs", "message"),
+    [
+        (torch.tensor([[0, 1], [-1, 2]]), "xs[1, 0] is -1, expected integers in 0.."),
+        (torch.tensor([[0, V], [1, 2]]), f"xs[0, 1] is {V}, expected integers in 0.."),
+        (torch.zeros(5, 2), "xs has dtype float32"),
+        (torch.zeros(5, dtype=torch.int64), "xs has shape (5,), expected (T, B)"),
+        (torch.zeros(0, 2, dtype=torch.int64), "xs has shape (0, 2), expected (T, B)"),
+        (np.zeros((5, 2), int), "xs is a ndarray, expected Tensor"),
+    ],
+    ids=str,
+)
+def test_what_are_no_symbols_is_refused(xs: Any, message: str) -> None:
+    with pytest.raises(ValueError, match="^HMM: " + re.escape(message)):
+        HMM(S, V)(xs)
+
+
 def test_rows_of_a_new_module_are_distributions() -> None:
     torch.manual_seed(3)
     module = HMM(S, V)
@@ -106,3 +140,5 @@ def test_a_mask_with_a_hole_is_refused() -> None:
     mask[4, 1] = True
     with pytest.raises(ValueError, match=r"HMM: mask.*expected a prefix"):
         HMM(S, V)(torch.zeros(5, 2, dtype=torch.int64), mask)
+    with pytest.raises(ValueError, match=r"HMM: mask is a ndarray, expected Tensor"):
+        HMM(S, V)(torch.zeros(5, 2, dtype=torch.int64), mask.numpy())

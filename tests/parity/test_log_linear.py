@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,30 @@ def test_places_in_another_order_do_not_pass_for_equal(rng: np.random.Generator)
     theirs = module(torch.from_numpy(before[:, ::-1].copy())).detach().numpy()
     with pytest.raises(AssertionError):
         require_equal(ours.log_linear(params, before)[0], theirs, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        (torch.zeros(9, 1, dtype=torch.int64), "contexts has shape (9, 1), expected (N, 3)"),
+        (torch.zeros(3, dtype=torch.int64), "contexts has shape (3,), expected (N, 3)"),
+        (torch.full((9, 3), -1), "contexts[0, 0] is -1, expected integers in 0..5"),
+        (torch.full((9, 3), V + 1), "contexts[0, 0] is 6, expected integers in 0..5"),
+        (torch.zeros(9, 3), "contexts has dtype float32, expected a NumPy array of integers"),
+        (np.zeros((9, 3), int), "contexts is a ndarray, expected Tensor"),
+    ],
+    ids=str,
+)
+def test_contexts_that_do_not_fit_are_refused(before: Any, message: str) -> None:
+    with pytest.raises(ValueError, match="^LogLinear: " + re.escape(message)):
+        LogLinear(4, V)(before)
+
+
+def test_integers_of_another_size_are_contexts_too(rng: np.random.Generator) -> None:
+    _, module, before, _ = problem(rng, 3, np.float64)
+    expected = module(torch.from_numpy(before))
+    for dtype in (torch.uint8, torch.int16):
+        assert torch.equal(module(torch.from_numpy(before).to(dtype)), expected)
 
 
 def test_the_two_initialisations_draw_from_the_same_distribution(rng: np.random.Generator) -> None:

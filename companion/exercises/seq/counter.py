@@ -10,6 +10,8 @@ from companion.exercises.exercise import Exercise, Mistake
 from companion.exercises.judge import Problem
 from companion.tree import Array
 
+DEPTH = 20  # to which the statement asks the net to count; halving what is left goes on to 52 in floating point
+
 
 def bracket_net() -> tuple[Array, Array, Array, Array, float]:
     """W_h (H, H), W_x (H, 2), b (H,) and the read-out v (H,), v_0."""
@@ -28,7 +30,7 @@ def balanced(word: str) -> bool:
 def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
     """One demand after the other, so that the first that fails says what is wrong; then all short words, and deep ones."""
     every = tuple("".join(letters) for length in range(8) for letters in product("ab", repeat=length))
-    deep = tuple("a" * depth + "b" * (depth + more) for depth in (9, 12, 20) for more in (0, -1, 1, -2))
+    deep = tuple("a" * depth + "b" * (depth + more) for depth in (9, 12, DEPTH) for more in (0, -1, 1, -2))
     demands = (
         ("ab", "a", "b", "ba"),
         ("aabb", "aab", "abb"),
@@ -38,17 +40,17 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
         deep,
         every,
     )
-    return [(demand,) for demand in demands]
+    return [(" ".join(demand),) for demand in demands]  # the empty word is what stands before the first blank
 
 
-def _run(answer: Any, words: tuple[str, ...]) -> dict[str, Any]:
-    """1 for each word that the net of these weights accepts, 0 for the others."""
+def _run(answer: Any, words: str) -> dict[str, Any]:
+    """1 for each word between blanks that the net of these weights accepts, 0 for the others."""
     found = answer()
     if found is None or found is ...:
         return {"the net": found}
     W_h, W_x, b, v, v_0 = _checked(found)
     accepted = {}
-    for word in words:
+    for word in words.split(" "):
         h = np.zeros(len(b))
         for letter in word:
             h = np.clip(W_h @ h + W_x[:, "ab".index(letter)] + b, 0, 1)
@@ -118,7 +120,7 @@ EXERCISE = Exercise(
     statement="""
         Read a as an opening bracket and b as a closing one. A word is balanced if every b closes an a that is still open and
         no a is left open in the end: `ab`, `aabbab` and the empty word are, `aab` and `ba` are not. Write the weights of a net
-        that accepts exactly the balanced words, however deep.
+        that accepts, of all words with no more than 20 open brackets at once, exactly the balanced ones.
 
         The net is $h^{(t)} = \\mathrm{clip}(W_h h^{(t-1)} + W_x x^{(t)} + b, 0, 1)$ with $h^{(0)} = 0$, where $x^{(t)}$ is
         $(1, 0)$ for a and $(0, 1)$ for b, and accepts a word if $v \\cdot h^{(T)} + v_0 > 0$. Use as many units H as you like
@@ -130,9 +132,9 @@ EXERCISE = Exercise(
     cases=_cases,
     arguments=("words",),
     hints=(
-        "A counter c between 0 and 1 can be as deep as the floating point numbers go: a takes it to c/2 + 1/2, and b back, "
-        "to 2c - 1. But what a unit does cannot depend on the letter, so give it two units, of which one is always 0, and whose "
-        "sum is c.",
+        "A counter c between 0 and 1 never gets full if a takes it to c/2 + 1/2, and b back, to 2c - 1; only floating point "
+        "ends that, at depth 53. But what a unit does cannot depend on the letter, so give the counter two units, of which one "
+        "is always 0, and whose sum is c.",
         "A large negative number switches a unit off: $c/2 + x_a - 1/2$ is c/2 + 1/2 after an a and at most 0 after a b; "
         "$2c + x_b - 2$ is 2c - 1 after a b and at most 0 after an a. What remains is a b that closes nothing: c is 0 before it.",
         "A third unit, $3e - 2c + x_b$, becomes 1 at a b when c is 0, stays 0 when c is 1/2 or more, and once it is 1 it stays 1 "
@@ -173,7 +175,8 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "count in equal steps",
-            "With steps of 1/8 the counter is full at depth 8, and what is deeper is not counted. Halve what is left instead.",
+            "With steps of 1/8 the counter is full at depth 8, and what is deeper is not counted. Take smaller steps, or "
+            "halve what is left.",
             "counter",
             _with(
                 {0: [1, 1, 0], 1: [1, 1, 0], 2: [-8, -8, 9]}, {0: [1.125, 0], 1: [0, 0.875]}, (-1, -1, 0), (-8, -8, -8)

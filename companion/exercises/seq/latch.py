@@ -38,6 +38,8 @@ def _run(answer: Any, xs: Indices, rs: Indices) -> dict[str, Any]:
         w, u, v, b = (float(weight) for weight in weights)
     except (TypeError, ValueError):
         raise Problem(f"latch is {described(weights)}, expected four numbers: w, u, v, b.") from None
+    if not np.isfinite((w, u, v, b)).all():
+        raise Problem("latch holds a number that is not finite.")
     h, hs = 0, []
     for x, r in zip(xs, rs, strict=True):
         h = int(w * h + u * x + v * r + b > 0)
