@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from companion.plot import BLUE, FAINT, INK, describe
+from companion.plot import BLUE, GREY, INK, describe
 from companion.tree import Array
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def label(ax: Axes, x: float, y: float, text: str, colour: str, ha: str = "cente
 
 
 def _width(colour: str) -> float:
-    return 1.5 if colour in (INK, FAINT) else 2.4
+    return 1.5 if colour in (INK, GREY) else 2.4
 
 
 def colour_of(born: int, stage: int) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#B33C6E", "#8E5EA2", "#3A92C8"
-INK, FAINT = "#333333", "#BBBBBB"
+INK, FAINT, GREY = "#333333", "#BBBBBB", "#949494"  # grey is still seen on a dark page
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 
 # A transparent background with dark ink: the book inverts figures on a dark page.

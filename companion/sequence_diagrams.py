@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from companion.drawing import LETTERS, Node, circle, frame, require_count, wire
-from companion.plot import BLUE, FAINT, INK
+from companion.plot import BLUE, GREY, INK
 from companion.tree import Indices
 from companion.validate import require_indices, require_shape
 
@@ -105,7 +105,7 @@ def trellis(
     for t in range(steps):
         _observation(ax, t, states, BLUE if (t, states) in blue else INK)
     for a, b in sorted(ways if stage > 1 else [], key=followed.__contains__):  # what is blue lies on top
-        wire(ax, nodes[a], nodes[b], colour=BLUE if (a, b) in followed else FAINT)
+        wire(ax, nodes[a], nodes[b], colour=BLUE if (a, b) in followed else GREY)
     return frame(ax, title, (-1.2, WAY * (steps - 1) + 1.2), (-ROW * (states - 1) - 3.2, 1.8))
 
 
@@ -141,7 +141,7 @@ def _observation(ax: Axes, t: int, states: int, colour: str) -> None:
     x, bottom = WAY * t, -ROW * (states - 1)
     box = FancyBboxPatch((x - 0.55, bottom - 0.55), 1.1, 1.1 - bottom, boxstyle="round,pad=0.3,rounding_size=0.5")
     ax.add_patch(box)
-    box.set(facecolor="none", edgecolor=FAINT, linewidth=1.5)
+    box.set(facecolor="none", edgecolor=GREY, linewidth=1.5)
     _words(ax, x, 1.35, f"$q^{{({t + 1})}}$")
     seen = circle(ax, x, bottom - 2.4, f"$x^{{({t + 1})}}$", colour)
     wire(ax, (x, bottom - 0.85), seen, colour=colour)

@@ -116,6 +116,25 @@ def test_bracket_net_has_to_count_as_deep_as_the_statement_says_and_no_deeper(co
     assert list(counter._run(counter.bracket_net, deep).values()) == [1, 1, 0]  # what the hint says of floating point
 
 
+@pytest.mark.parametrize(
+    ("rows", "v", "v_0", "mistake"),
+    [
+        ({}, (-2, -2, -2), 0, "have a net that refuses even ab"),
+        ({}, (-2, 0, -2), 1, "accept aab"),
+        ({1: [0.5, 0.5, 0]}, (-2, -2, -2), 1, None),
+        ({0: [0.5, 0, 0]}, (-2, -2, -2), 1, "lose count at an a that follows a b"),
+        ({1: [2, 0, 0]}, (-2, -2, -2), 1, "lose count at a b that follows another"),
+        ({0: [0.5, 0.5, -2], 1: [0.5, 2, -2], 2: [0, 0, 3]}, (-2, -2, -2), 1, "have a net that refuses even ab"),
+    ],
+)
+def test_slip_in_the_bracket_net_is_told_only_what_is_so(rows: Any, v: Any, v_0: float, mistake: str | None) -> None:
+    W_h, W_x, b, *_ = counter.bracket_net()
+    for row, weights in rows.items():
+        W_h[row] = weights
+    verdict = judge("seq.counter", (W_h, W_x, b, v, v_0))
+    assert (verdict.status, verdict.mistake) == ("wrong", mistake), verdict
+
+
 def test_message_on_brackets_lists_the_words_once() -> None:
     message = judge("seq.counter", (np.zeros((1, 1)), np.zeros((1, 2)), [np.nan], [0], 0)).message
     assert message.endswith("called with words = 'ab a b ba'."), message

@@ -155,5 +155,23 @@ EXERCISE = Exercise(
             "add-k",
             _with(below=lambda counts, ids, V, k: counts.sum(axis=1, keepdims=True) + k * len(np.unique(ids))),
         ),
+        Mistake(
+            "made the table only as large as the largest symbol of the text asks for",
+            "V is an argument: the symbols above it, which the text never uses, have a row and a column too.",
+            "add-k",
+            lambda ids, V, k: add_k_bigrams(ids, int(ids.max()) + 1, k),
+        ),
+        Mistake(
+            "left the pairs that were never seen at 0",
+            "They are the ones that k is for: every pair gets k more, also where the count is 0.",
+            "add-k",
+            _with(above=lambda counts, k: np.where(counts == 0, 0, counts + k)),
+        ),
+        Mistake(
+            "gave the table a row for a start mark",
+            "This table has none: it has the V rows of the symbols, and the first symbol of the text follows nothing.",
+            "add-k",
+            _with(counted=lambda ids, V: np.vstack([_counts(ids, V), np.eye(V)[ids[:1]]])),
+        ),
     ),
 )

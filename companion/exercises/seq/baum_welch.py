@@ -212,10 +212,15 @@ EXERCISE = Exercise(
             _with(xis=lambda xs, a, b, c, A, E: a[:-1, :, None] * A * (E[:, xs[1:]].T * b[1:] / c[:-1, None])[:, None]),
         ),
         Mistake(
-            "took the mean of the steps' frequencies",
-            "A step in which the state is unlikely should count little. Add up the expected counts first, and divide then.",
-            "baum-welch",
-            _with(transition=lambda xis, gammas: (xis / xis.sum(axis=2, keepdims=True)).mean(axis=0)),
+            "left the old transitions out, and made each step sum to one",
+            "How likely p is to go to q depends on the model one has: A belongs in the product. With it, each step sums to one "
+            "by itself.",
+            "hmm-transitions",
+            _with(
+                xis=lambda xs, a, b, c, A, E: (
+                    (xi := _xis(xs, a, b, c, np.ones_like(A), E)) / xi.sum(axis=(1, 2), keepdims=True)
+                )
+            ),
         ),
         Mistake(
             "counted only the likeliest state of each step in the emissions",

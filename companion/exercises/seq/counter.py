@@ -34,7 +34,7 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
     demands = (
         ("ab", "a", "b", "ba"),
         ("aabb", "aab", "abb"),
-        ("abab", "aababb"),
+        ("abab", "aababb", "aaabbb"),
         ("",),
         ("ba", "bab", "baab", "baabb", "abbaab", "abbaabb"),
         deep,
@@ -143,8 +143,8 @@ EXERCISE = Exercise(
     mistakes=(
         Mistake(
             "have a net that refuses even ab",
-            "Follow it by hand: the counter is 1/2 after a and has to be 0 after b, with the unit of the other letter switched "
-            "off each time, and no error.",
+            "Follow it by hand: a fills the counter in part and b has to empty it, with the unit of the other letter switched "
+            "off each time, and no error. What is left for the read-out then is v_0: it has to be above 0.",
             "counter",
             _with(x={0: [0, 0], 1: [0, 0]}, b=(0.5, -1, 0)),
         ),
@@ -174,6 +174,20 @@ EXERCISE = Exercise(
             _a_then_b,
         ),
         Mistake(
+            "lose count at an a that follows a b",
+            "Yours accepts abab and aaabbb and refuses aababb. The a has to go on from the count that the b has left, and that "
+            "is in another unit: both units read the sum of the two.",
+            "counter",
+            _with({0: [0.5, 0, 0]}),
+        ),
+        Mistake(
+            "lose count at a b that follows another",
+            "Yours accepts aababb and refuses aaabbb. The second b has to go on from the count that the first has left: both "
+            "units read the sum of the two.",
+            "counter",
+            _with({1: [2, 0, 0]}),
+        ),
+        Mistake(
             "count in equal steps",
             "With steps of 1/8 the counter is full at depth 8, and what is deeper is not counted. Take smaller steps, or "
             "halve what is left.",
@@ -183,14 +197,15 @@ EXERCISE = Exercise(
             ),
         ),
         Mistake(
-            "halve the counter at a b",
-            "Then it never comes back to 0, where it started. b has to undo what a does: from c/2 + 1/2 back to c is 2c - 1.",
+            "accept aab",
+            "After aab the counter has to stand where it stood after a: b undoes what a does, and from c/2 + 1/2 back to c is "
+            "2c - 1. And the read-out has to see the counter after a b as well as after an a.",
             "counter",
             _with({1: [0.5, 0.5, 0]}, b=(-0.5, -1, 0)),
         ),
         Mistake(
-            "exchanged the letters",
-            "Yours takes b for the opening bracket. Column 0 of W_x is for a, column 1 for b.",
+            "refuse ab and accept ba",
+            "Column 0 of W_x is for a, column 1 for b. And row i of W_h and W_x is what unit i reads: W_h may be transposed.",
             "counter",
             _with(x={0: [0, 1], 1: [1, 0], 2: [1, 0]}),
         ),

@@ -82,6 +82,11 @@ def _before(xs: Array, start: Array, transition: Array, emission: Array) -> Any:
     return np.vstack([start, alphas[:-1] @ transition]), log_likelihood
 
 
+def _before_division(xs: Array, start: Array, transition: Array, emission: Array) -> Any:
+    expected, log_likelihood = _before(xs, start, transition, emission)
+    return expected * emission[:, xs].T, log_likelihood
+
+
 def _after(xs: Array, start: Array, transition: Array, emission: Array) -> Any:
     alphas, log_likelihood = hmm_forward(xs, start, transition, emission)
     return alphas @ transition, log_likelihood
@@ -150,6 +155,12 @@ EXERCISE = Exercise(
             _before,
         ),
         Mistake(
+            "stored each row before you divided it by its sum",
+            "The log-likelihood is right. But your rows sum to the scales, not to one.",
+            "hmm-scale",
+            _before_division,
+        ),
+        Mistake(
             "stored the row after it had moved on",
             "The log-likelihood is right. But row t of yours is what is expected at step t + 1: store it before the transition.",
             "hmm-forward",
@@ -204,10 +215,10 @@ EXERCISE = Exercise(
             _all_products,
         ),
         Mistake(
-            "took the logarithm of the sum of the scales",
-            "The probability of a sequence is the product of the scales: take the logarithms first, then the sum.",
+            "multiplied the scales and took the logarithm at the end",
+            "That is right for short sequences. In a long one the product underflows to 0: add up the logarithms.",
             "hmm-scale",
-            _with(logs=lambda c: np.log(c.sum())),
+            _with(logs=lambda c: np.log(c.prod())),
         ),
         Mistake(
             "took the scale of the last step alone",

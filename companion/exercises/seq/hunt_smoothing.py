@@ -63,6 +63,15 @@ def _normalised(ids: Indices, V: int, discount: float) -> Any:
     return p / p.sum(axis=1, keepdims=True)
 
 
+def _continuation(ids: Indices, V: int, discount: float) -> Any:
+    counts = np.zeros((V, V))
+    np.add.at(counts, (ids[:-1], ids[1:]), 1)
+    seen, total = counts > 0, counts.sum(axis=1, keepdims=True)
+    lower = seen.sum(axis=0) / seen.sum()
+    rows = np.maximum(counts - discount, 0) + discount * seen.sum(axis=1, keepdims=True) * lower
+    return np.where(total > 0, rows / np.maximum(total, 1), lower)
+
+
 EXERCISE = Exercise(
     name="seq.hunt_smoothing",
     kind="find the bug",
@@ -145,6 +154,13 @@ EXERCISE = Exercise(
             "(1 - D) c / total + D unigram sums to one too, but takes most from the largest counts, which are the most certain.",
             "kneser-ney",
             _with(lambda counts, total, discount: discount, lambda counts, discount: (1 - discount) * counts),
+        ),
+        Mistake(
+            "replaced `unigram` by the number of different symbols before each",
+            "That is the lower level of Kneser-Ney, and your rows sum to one. But what was taken from a row should be given back "
+            "in proportion to `unigram`: the bug is elsewhere.",
+            "continuation",
+            _continuation,
         ),
     ),
 )

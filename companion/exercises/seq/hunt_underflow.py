@@ -188,5 +188,17 @@ EXERCISE = Exercise(
             "hmm-forward",
             _with(move=lambda alpha, A: alpha),
         ),
+        Mistake(
+            "transposed the transition matrix",
+            "Row = from, column = to, as in the code you were given: alpha @ transition.",
+            "hmm-forward",
+            _with(move=lambda alpha, A: A @ alpha),
+        ),
+        Mistake(
+            "took logarithms to base 2",
+            "Nothing underflows any more, but yours is in bits. The function returns nats, the natural logarithm.",
+            "hmm-scale",
+            _with(total=lambda sums, rest: np.log2(sums).sum()),
+        ),
     ),
 )

@@ -73,6 +73,12 @@ class _KneserNey:
         return self.level(counts[:V], self.lower(counts, discount), discount)
 
 
+def _once(ids: Indices, V: int) -> Array:
+    counts = np.zeros((V + 1, V))
+    counts[np.append(V, ids[:-1]), ids] += 1
+    return counts
+
+
 def _with(**parts: Any) -> Any:
     methods = {name: (lambda self, *args, part=part: part(*args)) for name, part in parts.items()}
     return type("_Mistaken", (_KneserNey,), methods)()
@@ -83,6 +89,11 @@ class _OnlyUnseen(_KneserNey):
         total = c.sum(axis=1, keepdims=True)
         rows = np.where(c > 0, self.kept(c, discount), self.mass(c, discount) * p) / np.maximum(total, 1)
         return np.where(total > 0, rows, p)
+
+
+class _OnlyUnseenAbove(_OnlyUnseen):
+    def lower(self, counts: Array, discount: float) -> Any:
+        return _KneserNey().lower(counts, discount)
 
 
 EXERCISE = Exercise(
@@ -97,7 +108,7 @@ EXERCISE = Exercise(
         - The lower level does the same with a single row of counts: for each symbol, how many *different* symbols were seen
           right before it (the start mark is one). What is taken from these is shared out equally among all V symbols.
 
-        Every row sums to one. Which symbol is common, and yet gets little from the lower level?
+        Every row sums to one.
     """,
     solution=kneser_ney_bigrams,
     outputs=("p",),
@@ -162,7 +173,33 @@ EXERCISE = Exercise(
             "gave back only to the pairs that were never seen",
             "That is backing off, and rows of yours sum to less than one. Interpolation gives to all symbols, seen or not.",
             "kneser-ney",
+            _OnlyUnseenAbove(),
+        ),
+        Mistake(
+            "gave back only where a count is 0, at both levels",
+            "That is backing off, twice. Interpolation gives to all symbols, seen or not, in the rows and in the lower level.",
+            "kneser-ney",
             _OnlyUnseen(),
+        ),
+        Mistake(
+            "did not divide what you give back by the sum of the row",
+            "It was taken from counts, so it is a count, too: divide it like the others. Your rows sum to more than one.",
+            "kneser-ney",
+            _with(
+                mass=lambda c, discount: discount * (c > 0).sum(axis=1, keepdims=True) * c.sum(axis=1, keepdims=True)
+            ),
+        ),
+        Mistake(
+            "gave back the discount V times for each row",
+            "It was taken from the counts above 0 only: multiply by how many of them the row has, not by V.",
+            "kneser-ney",
+            _with(mass=lambda c, discount: discount * c.shape[1]),
+        ),
+        Mistake(
+            "counted each different pair only once",
+            "counts[a, b] += 1 with arrays adds 1 to an entry however often they name it. np.add.at adds every time.",
+            "kneser-ney",
+            _with(counts=_once),
         ),
         Mistake(
             "did not discount the lower level",

@@ -19,7 +19,8 @@ def parity_hmm() -> tuple[Array, Array, Array]:
 
 
 def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
-    return [(1,), (2,), (3,), (5,)]
+    """Not one step alone: two states can be right there, and nowhere else."""
+    return [(2,), (3,), (5,)]
 
 
 def _run(answer: Any, steps: int) -> dict[str, Any]:
@@ -76,6 +77,11 @@ def _two_states() -> tuple[Array, Array, Array]:
     return np.array([0.5, 0.5]), half, np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]])
 
 
+def _states_of_the_last_y() -> tuple[Array, Array, Array]:
+    half = np.full((2, 2), 0.5)
+    return np.array([1.0, 0.0]), half, np.array([[0.5, 0, 0, 0.5], [0, 0.5, 0.5, 0]])
+
+
 def _eight_states() -> tuple[Array, Array, Array]:
     start, transition, emission = parity_hmm()
     return np.tile(start, 2) / 2, np.tile(transition, (2, 2)) / 2, np.tile(emission, (2, 1))
@@ -114,6 +120,13 @@ EXERCISE = Exercise(
             "the model loses either the last y or the next one.",
             "hmm",
             _two_states,
+        ),
+        Mistake(
+            "let two states stand for the y before",
+            "Such a state emits two pairs, which lead to different ys; but the next state does not know which of them it was. "
+            "From the second step on, your model gives impossible pairs a probability.",
+            "hmm",
+            _states_of_the_last_y,
         ),
         Mistake(
             "used more states than it takes",

@@ -41,8 +41,9 @@ EXERCISE = Exercise(
     title="Two rulers for one model",
     statement="""
         A model of words gave the N words of a text the probabilities `p`, each given the words before it. They are `lengths`
-        characters long. Return its perplexity per word, and how many bits it needs for one *character* of this text, so that it
-        can be compared with a model of characters. The text may be long.
+        characters long, and each length includes the blank after the word. Return the model's perplexity per word, and how many
+        bits it needs for one *character* of this text, so that it can be compared with a model of characters. The text may be
+        long.
     """,
     solution=perplexity_and_bits,
     outputs=("the perplexity", "the bits"),
@@ -146,6 +147,24 @@ EXERCISE = Exercise(
             "Yours grows with the text; divide it by the number of characters.",
             "perplexity",
             _with(bits=lambda p, lengths: -np.log2(p).sum()),
+        ),
+        Mistake(
+            "added a blank to each length",
+            "The lengths include the blank after the word already; yours divides by N characters too many.",
+            "perplexity",
+            _with(bits=lambda p, lengths: -np.log2(p).sum() / (lengths + 1).sum()),
+        ),
+        Mistake(
+            "took the blank off each length",
+            "A model of characters has to predict the blanks as well, so they count as characters.",
+            "perplexity",
+            _with(bits=lambda p, lengths: -np.log2(p).sum() / (lengths - 1).sum()),
+        ),
+        Mistake(
+            "returned the bits first and the perplexity second",
+            "Both numbers are right. Exchange them.",
+            "perplexity",
+            lambda p, lengths: (_bits(p, lengths), _perplexity(p, lengths)),
         ),
     ),
 )

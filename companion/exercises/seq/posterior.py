@@ -54,6 +54,14 @@ def _one_step_ahead(xs: Array, alphas: Array, transition: Array, emission: Array
     return gammas / gammas.sum(axis=1, keepdims=True)
 
 
+def _gammas_carried(xs: Array, alphas: Array, transition: Array, emission: Array) -> Any:
+    gammas = alphas.copy()
+    for t in range(len(xs) - 2, -1, -1):
+        gammas[t] *= transition @ (emission[:, xs[t + 1]] * gammas[t + 1])
+        gammas[t] /= gammas[t].sum()
+    return gammas
+
+
 EXERCISE = Exercise(
     name="seq.posterior",
     kind="implement",
@@ -61,8 +69,8 @@ EXERCISE = Exercise(
     statement="""
         The forward pass has given you `alphas`: row $t$ is the distribution of the state at step $t$ given the symbols
         up to $x^{(t)}$. The symbols that come after also tell something about it. Return `gammas`, whose row $t$ is
-        the distribution of the state at step $t$ given *all* the symbols. One case has 160 steps
-        and 200 different symbols.
+        the distribution of the state at step $t$ given *all* the symbols. The sums that the forward pass divided by
+        are not handed over: you can do without them. One case has 160 steps and 200 different symbols.
     """,
     solution=hmm_posterior,
     outputs=("gammas",),
@@ -174,6 +182,24 @@ EXERCISE = Exercise(
             lambda xs, alphas, transition, emission: np.eye(len(transition))[
                 hmm_posterior(xs, alphas, transition, emission).argmax(axis=1)
             ],
+        ),
+        Mistake(
+            "carried gamma back instead of beta",
+            "gamma^(t+1) holds the past too, which alpha^(t) brings in once more. Only what the *future* says, beta, goes back.",
+            "hmm-backward",
+            _gammas_carried,
+        ),
+        Mistake(
+            "divided the product by the sums of its columns",
+            "The sum over axis=0 runs over the steps. Each row, a step, should sum to one: axis=1, keepdims=True.",
+            "hmm-posterior",
+            _with(share=lambda beta, alpha: beta / beta.sum(), result=lambda a, b: a * b / (a * b).sum(axis=0)),
+        ),
+        Mistake(
+            "divided the product, with betas as they come, by the sums of its columns",
+            "A row is a step and should sum to one by itself: axis=1, keepdims=True. In yours the last steps weigh most.",
+            "hmm-posterior",
+            _with(share=lambda beta, alpha: beta, result=lambda a, b: a * b / (a * b).sum(axis=0)),
         ),
     ),
 )

@@ -15,9 +15,9 @@ EXERCISE = Exercise(
     statement="""
         Digits $x^{(t)} \\in \\{0, 1, 2\\}$ are drawn independently, and the answer looks four steps back:
         $y^{(t)} = (x^{(t)} + x^{(t-4)}) \\bmod 3$. In the first four steps, where $x^{(t-4)}$ is a digit that nobody saw, the
-        answer may be anything. A hidden Markov model whose states emit pairs $(x^{(t)}, y^{(t)})$ is to be exact: long
-        sequences of pairs that can occur, and only those, have a positive probability. How many states does it
-        need at least? Why can it not do with fewer?
+        answer may be anything. A hidden Markov model whose states emit pairs $(x^{(t)}, y^{(t)})$ is to be exact: every
+        sequence of pairs that can occur, and no other, has a positive probability. How many states does it need at
+        least? Why can it not do with fewer?
     """,
     solution=state_count,
     outputs=("the count",),

@@ -16,8 +16,7 @@ EXERCISE = Exercise(
     statement="""
         A model of texts over 27 symbols (26 letters and the blank) has three tables of probabilities: one for the first symbol
         of a text, one for the second symbol given the first, and one for every later symbol given the two before it. How many
-        of its numbers can be chosen freely, all three tables together? You will meet a number that has nothing to do with
-        tables; can you say why?
+        of its numbers can be chosen freely, all three tables together? The result is 1 less than a power of 27. Why?
     """,
     solution=trigram_numbers,
     outputs=("the count",),
@@ -89,6 +88,18 @@ EXERCISE = Exercise(
             "A context of two symbols can be any of 27^2 pairs, and each pair has its own row.",
             "table-size",
             lambda: 26 * (1 + 1 + 2),
+        ),
+        Mistake(
+            "counted the contexts of two symbols",
+            "That many rows the largest table has. Each row holds 26 free numbers, and there are two more tables.",
+            "table-size",
+            lambda: 27**2,
+        ),
+        Mistake(
+            "gave all three tables the size of the largest, and took one number off each",
+            "The tables have 1, 27 and 27^2 rows, and it is each *row* that sums to one.",
+            "table-size",
+            lambda: 3 * (27**3 - 1),
         ),
     ),
 )

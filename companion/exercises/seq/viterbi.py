@@ -279,5 +279,17 @@ EXERCISE = Exercise(
                 score=lambda best, pointers, xs, path: best[-1, 0],
             ),
         ),
+        Mistake(
+            "left out all symbols but the first",
+            "Every step adds the log emission of its symbol; yours adds transitions alone from the second step on.",
+            "viterbi",
+            _with(weigh=lambda E, xs, t: 0.0),
+        ),
+        Mistake(
+            "numbered the states from 1",
+            "The path is right but for that: states are the indices of start and of the rows, from 0 to S - 1.",
+            "viterbi-back",
+            _with(path=lambda best, pointers: [state + 1 for state in traced(best, pointers)]),
+        ),
     ),
 )

@@ -47,7 +47,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "put one step between the oldest bit in the window and the missing one",
-            "The window ends at t - 1 and the missing bit is at t - 3: there are two steps between them.",
+            "The oldest bit it sees is x^(t-1), and the missing one is x^(t-3): there are two steps between them.",
             "input-window",
             lambda: 0.9,
         ),
