@@ -3,7 +3,7 @@
 Baum-Welch (Baum et al. 1970; Rabiner 1989, eqs. 40a-40c) is the EM algorithm of `companion.hmm`. The E step counts with gamma
 and xi of `companion.forward_backward`: expected visits, and expected transitions from t to t + 1. The M step normalises,
 
-    pi = gamma^1          A(p, q) = sum_t xi^t(p, q) / sum_t,q xi^t(p, q)          E from gamma, see `companion.emissions`
+    pi = gamma^1          A(i, q) = sum_t xi^t(i, q) / sum_t,q xi^t(i, q)          E from gamma, see `companion.emissions`
 
 summed over sequences. No round lowers the likelihood. With a pseudo-count k added to every count, no round lowers
 

@@ -2,9 +2,9 @@
 
 Baum et al. 1970; Rabiner 1989, eqs. 18-27 and 37, scaled as in section V.A (our c is 1 / c there), so that alpha^t sums to one:
 
-    c^t alpha^t(q) = E(q, x^t) sum_p alpha^(t-1)(p) A(p, q)                  alpha^t(q) = p(q^t = q | x^1 ... x^t)
-    beta^t(p) = sum_q A(p, q) E(q, x^(t+1)) beta^(t+1)(q) / c^(t+1)          c^t = p(x^t | x^1 ... x^(t-1))
-    xi^t(p, q) = alpha^t(p) A(p, q) E(q, x^(t+1)) beta^(t+1)(q) / c^(t+1)    gamma^t(q) = alpha^t(q) beta^t(q)
+    c^t alpha^t(q) = E(q, x^t) sum_i alpha^(t-1)(i) A(i, q)                  alpha^t(q) = p(q^t = q | x^1 ... x^t)
+    beta^t(i) = sum_q A(i, q) E(q, x^(t+1)) beta^(t+1)(q) / c^(t+1)          c^t = p(x^t | x^1 ... x^(t-1))
+    xi^t(i, q) = alpha^t(i) A(i, q) E(q, x^(t+1)) beta^(t+1)(q) / c^(t+1)    gamma^t(q) = alpha^t(q) beta^t(q)
 
 A step is one product of matrices for all sequences, and reads E (N, S) at the rows x^t (B,): one for each symbol or, where
 observations are no symbols, for each observation. Sequences whose numbers leave the range of floats go to `log_space`.

@@ -11,7 +11,7 @@ beta^t, scaled so that alpha^t sums to one, tell the rest:
 
 The best path (Viterbi 1967; Rabiner 1989, eqs. 32-35); only the maxima are kept, and along it the best p is found again:
 
-    delta^t(q) = max_p [delta^(t-1)(p) + log A(p, q)] + log E(q, x^t)
+    delta^t(q) = max_i [delta^(t-1)(i) + log A(i, q)] + log E(q, x^t)
 
 All sequences of a batch take a step together, as one product of matrices. xs are symbols (T, B) or numbers (T, B, D), time
 first; `mask` (T, B) is True while a sequence lasts, as `bptt.prefix_mask` makes it, and what xs hold in padding is not read.

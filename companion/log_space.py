@@ -2,8 +2,8 @@
 
 With a = log alpha and b = log beta they are those of `companion.forward_backward`, scaled alike:
 
-    a^t(q) = log sum_p exp(a^(t-1)(p) + log A(p, q)) + log E(q, x^t) - log c^t
-    b^t(p) = log sum_q exp(log A(p, q) + log E(q, x^(t+1)) - log c^(t+1) + b^(t+1)(q))
+    a^t(q) = log sum_i exp(a^(t-1)(i) + log A(i, q)) + log E(q, x^t) - log c^t
+    b^t(i) = log sum_q exp(log A(i, q) + log E(q, x^(t+1)) - log c^(t+1) + b^(t+1)(q))
 
 A step takes S exponentials for each product of the scaled recursion, but the ratio of two states may be any: nothing becomes 0
 that is not 0, so that a sequence is impossible if and only if some c^t is. All is computed in float64.

@@ -85,10 +85,10 @@ EXERCISE = Exercise(
     outputs=("the new start", "the new transition", "the new emission"),
     cases=_cases,
     hints=(
-        "If the states were known: how would you estimate the probability that state $p$ goes to $q$, and that $q$ emits $v$? "
+        "If the states were known: how would you estimate the probability that state $i$ goes to $q$, and that $q$ emits $v$? "
         "By which number is each count divided?",
-        "State $q$ emits $v$ in as many steps as the sum of $\\gamma^{(t)}_q$ over the steps with $x^{(t)} = v$. That $p$ at "
-        "step $t$ goes to $q$ has the probability $\\alpha^{(t)}_p A_{pq} E_q(x^{(t+1)}) \\beta^{(t+1)}_q / c^{(t+1)}$.",
+        "State $q$ emits $v$ in as many steps as the sum of $\\gamma^{(t)}_q$ over the steps with $x^{(t)} = v$. That $i$ at "
+        "step $t$ goes to $q$ has the probability $\\alpha^{(t)}_i A_{iq} E_q(x^{(t+1)}) \\beta^{(t+1)}_q / c^{(t+1)}$.",
         "Add these up over the $T - 1$ steps from $t$ to $t + 1$, and divide every row of both tables by its own sum. "
         "The new start is $\\gamma^{(1)}$.",
     ),
@@ -213,7 +213,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "left the old transitions out, and made each step sum to one",
-            "How likely p is to go to q depends on the model one has: A belongs in the product. With it, each step sums to one "
+            "How likely a state is to go to another depends on the model: A belongs in the product. With it, each step sums to one "
             "by itself.",
             "hmm-transitions",
             _with(

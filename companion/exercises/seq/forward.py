@@ -111,7 +111,7 @@ EXERCISE = Exercise(
     outputs=("alphas", "the log-likelihood"),
     cases=_cases,
     hints=(
-        "Before it sees $x^{(t)}$, the model expects state $q$ with $\\sum_p \\alpha^{(t-1)}_p A_{pq}$. In the first step it "
+        "Before it sees $x^{(t)}$, the model expects state $q$ with $\\sum_i \\alpha^{(t-1)}_i A_{iq}$. In the first step it "
         "expects `start`. What does Bayes' rule do with the symbol?",
         "Multiply what is expected by `emission[:, x]`, entry by entry. The sum of these products is "
         "$c^{(t)} = p(x^{(t)} \\mid x^{(1)}, \\dots, x^{(t-1)})$: divide by it.",

@@ -77,8 +77,8 @@ EXERCISE = Exercise(
     cases=_cases,
     hints=(
         "In which row do `alphas` and `gammas` agree already? Start there and go backwards.",
-        "A state $p$ at step $t$ explains the future by going to some $q$, which emits $x^{(t+1)}$ and explains the rest: "
-        "$\\beta^{(t)}_p \\propto \\sum_q A_{pq} E_q(x^{(t+1)})\\, \\beta^{(t+1)}_q$. After the last step "
+        "A state $i$ at step $t$ explains the future by going to some $q$, which emits $x^{(t+1)}$ and explains the rest: "
+        "$\\beta^{(t)}_i \\propto \\sum_q A_{iq} E_q(x^{(t+1)})\\, \\beta^{(t+1)}_q$. After the last step "
         "nothing is left to explain: all ones.",
         "Row $t$ of the answer is $\\alpha^{(t)} \\beta^{(t)}$, normalised to sum one. Divide each beta by some "
         "number too, or 160 steps underflow; the sum of $\\alpha^{(t)} \\beta^{(t)}$ is a good one.",
