@@ -213,7 +213,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "left the old transitions out, and made each step sum to one",
-            "How likely a state is to go to another depends on the model: A belongs in the product. With it, each step sums to one "
+            "How likely a step is depends on the model one has: A belongs in the product. With it, each step sums to one "
             "by itself.",
             "hmm-transitions",
             _with(
