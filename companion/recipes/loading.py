@@ -1,0 +1,104 @@
+"""From a checkpoint back to a model, once it is clear that the one belongs to the other."""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import torch
+from torch import Tensor, nn
+
+import companion
+from companion.recipes import RECIPES, Recipe, checkpoint
+from companion.recipes.settings import with_settings
+
+# What must be the same in a checkpoint and in the run that goes on from it.
+SAME = ("recipe", "seed", "precision", "data_sha256")
+
+
+class Loaded(NamedTuple):
+    """A model that a recipe made."""
+
+    recipe: Recipe  # with the settings that it was trained with
+    module: nn.Module  # in evaluation mode, on the CPU
+    header: dict[str, Any]  # seed, step, metrics, inputs and outputs, versions
+
+
+def load_model(folder: Path) -> Loaded:
+    """The model in a folder's checkpoint; it needs none of the data.
+
+    Raises ValueError when the checkpoint is not whole, or of a recipe, a version or a size that is not known here.
+    """
+    header, tensors = checkpoint.read(folder)
+    if header["recipe"] not in RECIPES:
+        raise ValueError(f"{folder} has a checkpoint of {header['recipe']!r}, expected one of: {', '.join(RECIPES)}")
+    recipe = with_settings(RECIPES[header["recipe"]], header["settings"])
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, only to be written over
+        module = recipe.task().build(recipe.model, len(header["inputs"]), len(header["outputs"])).float()
+    set_weights(folder, module, tensors)
+    return Loaded(recipe, module.eval(), header)
+
+
+def require_same_run(folder: Path, header: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Raise ValueError, naming what differs, when a checkpoint is not of this run."""
+    saved, wanted = header["settings"], run["settings"]
+    pairs = [(name, header.get(name), run[name]) for name in SAME]
+    pairs += [(name, saved.get(name), wanted.get(name)) for name in {**wanted, **saved}]
+    for name, there, here in pairs:
+        if there != here:
+            raise ValueError(
+                f"the checkpoint in {folder} has {name} {there!r}, expected {here!r}: it is of another run"
+            )
+    require_vocabulary(folder, header, run)
+
+
+def require_data(folder: Path, header: Mapping[str, Any], data: Any) -> None:
+    """Raise ValueError when the data that is here is not what a model was trained on."""
+    require_vocabulary(folder, header, {"inputs": data.inputs, "outputs": data.outputs})
+    if header["data_sha256"] != data.sha256:
+        raise ValueError(
+            f"the checkpoint in {folder} was trained on other data: SHA-256 {header['data_sha256'][:12]}..., here "
+            f"{data.sha256[:12]}...; expected the same version of the package that the data is from"
+        )
+
+
+def require_vocabulary(folder: Path, header: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Raise ValueError when a model reads or predicts other symbols than the data has, or in another order."""
+    for name in ("inputs", "outputs"):
+        there, here = list(header[name]), list(run[name])
+        if there != here:
+            k = next((k for k, (a, b) in enumerate(zip(there, here)) if a != b), min(len(there), len(here)))
+            raise ValueError(
+                f"the checkpoint in {folder} has another vocabulary: {len(there)} {name}, expected {len(here)}; "
+                f"the first that differs is number {k}"
+            )
+
+
+def set_weights(folder: Path, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy the tensors "model.*" into a module; raises ValueError when a name, shape or dtype does not fit, and copies none."""
+    targets = {f"model.{name}": tensor for name, tensor in module.state_dict().items()}
+    weights = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    for name in {**targets, **weights}:
+        there, here = _told(weights.get(name)), _told(targets.get(name))
+        if there != here:
+            raise ValueError(f"the checkpoint in {folder} has for {name} {there}, expected {here}")
+    with torch.no_grad():
+        for name, target in targets.items():
+            target.copy_(weights[name])
+
+
+def _told(tensor: Tensor | None) -> str:
+    return "nothing" if tensor is None else f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on."""
+    return {
+        "companion": companion.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "safetensors": safetensors.__version__,
+    }

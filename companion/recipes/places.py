@@ -1,0 +1,124 @@
+"""Where a recipe runs: the device, the precision, and which of how many processes this is.
+
+`torchrun` starts the processes and tells each of them its rank in the environment; PyTorch's own DistributedDataParallel
+averages their gradients, through gloo on CPUs and NCCL on GPUs. Nothing of that is written here.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, distributed
+
+from companion.validate import require_known
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Place(NamedTuple):
+    """A device and a rank."""
+
+    device: torch.device = torch.device("cpu")
+    precision: str = "float32"  # of the products inside the model; weights and sums stay in float32
+    rank: int = 0
+    n_processes: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes files and prints: one of them does."""
+        return self.rank == 0
+
+    def columns(self, batch: int) -> slice:
+        """The columns of a batch that are for this process; raises ValueError when they cannot be shared out evenly."""
+        if batch % self.n_processes:
+            raise ValueError(
+                f"train: batch is {batch}, expected a multiple of the {self.n_processes} processes that share it"
+            )
+        size = batch // self.n_processes
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+    def autocast(self) -> torch.autocast:
+        """A context in which products are computed in the precision."""
+        return torch.autocast(
+            self.device.type,
+            PRECISIONS[self.precision],
+            enabled=self.precision != "float32",
+        )
+
+    def together(self, xs: Tensor) -> Tensor:
+        """The columns (axis 1) of all processes side by side, on each of them."""
+        if self.n_processes == 1:
+            return xs
+        shares = [torch.empty_like(xs) for _ in range(self.n_processes)]
+        distributed.all_gather(shares, xs.contiguous())
+        return torch.cat(shares, dim=1)
+
+    def sum(self, value: float) -> float:
+        """The sum of a number over all processes."""
+        if self.n_processes == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return float(total)
+
+
+@contextlib.contextmanager
+def enter(device: str = "auto", precision: str = "float32") -> Iterator[Place]:
+    """The place that is asked for; under `torchrun`, one of its processes, connected with the others.
+
+    Raises ValueError for a device that is not there, and for a precision in which it cannot run an LSTM.
+    """
+    require_known("train", "precision", precision, PRECISIONS)
+    rank, n_processes, local_rank = (int(os.environ.get(name, k)) for name, k in _TORCHRUN)
+    place = Place(_device(device, local_rank), precision, rank, n_processes)
+    _require_precision(place)
+    if "WORLD_SIZE" not in os.environ:
+        yield place
+        return
+    distributed.init_process_group("nccl" if place.device.type == "cuda" else "gloo")
+    try:
+        yield place
+    finally:
+        distributed.destroy_process_group()
+
+
+_TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+
+
+def restarted() -> bool:
+    """Whether `torchrun` started this process anew after a fault."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    require_known("train", "device", name, {"auto": 0, "cpu": 0, "cuda": 0})
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and n_gpus <= local_rank):
+        return torch.device("cpu")
+    if n_gpus <= local_rank:
+        raise ValueError(
+            f"train: device is 'cuda' for process {local_rank} of this machine, expected 'cpu' or 'auto': "
+            f"PyTorch {torch.__version__} finds {n_gpus} GPUs"
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def _require_precision(place: Place) -> None:
+    """Try a small LSTM: whether a device knows a precision is not written anywhere in one place."""
+    if place.precision == "float32":
+        return
+    with torch.random.fork_rng():  # its weights are drawn from the caller's generators
+        layer = torch.nn.LSTM(2, 3, device=place.device)
+    try:
+        with place.autocast():
+            ys, _ = layer(torch.ones(2, 1, 2, device=place.device))
+        ys.float().sum().backward()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"train: precision is {place.precision!r}, but an LSTM does not run in it on {place.device}, expected 'float32' "
+            f"({reason})"
+        ) from error

@@ -1,0 +1,220 @@
+"""Training a recipe: update after update, with checkpoints from which a run goes on as if it had never stopped.
+
+A run is its step, the weights, Adam's averages, the state that a text hands on from batch to batch, and, in float16, the scale
+of the loss. Everything random is a function of the seed and the step (`task.py`), so that there is nothing more to keep.
+With several processes each takes its columns of the same batch, and DistributedDataParallel averages the gradients: the loss
+of each is divided by the targets of all and multiplied by the number of processes, so the average is the gradient of one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from companion.recipes import checkpoint
+from companion.recipes.loading import require_same_run, set_weights, versions
+from companion.recipes.logbook import append, cut_back
+from companion.recipes.places import Place
+from companion.recipes.settings import Recipe
+from companion.recipes.task import DROPOUT, WEIGHTS, Data, Dropped, Task, number_of
+
+LOG_EVERY = 10  # updates
+ADAM = ("step", "exp_avg", "exp_avg_sq")  # what PyTorch's Adam keeps of each parameter
+
+
+@dataclass
+class Run:
+    """A run in the middle: what changes from update to update, and what it needs to know."""
+
+    recipe: Recipe
+    seed: int
+    place: Place
+    task: Task
+    data: Data
+    module: nn.Module  # the weights
+    model: nn.Module  # what is called: the module, or DistributedDataParallel around it
+    optimizer: torch.optim.Adam
+    scaler: torch.amp.GradScaler
+    step: int = 0
+    carry: Tensor | None = None  # (L, B, H) of this process's columns
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0  # of training, without what was lost when it was killed
+
+
+class Progress(NamedTuple):
+    """One update of `train`."""
+
+    step: int
+    loss: float | None  # a target, over the whole batch; every LOG_EVERY updates, otherwise None
+    metrics: dict[str, float]  # "validation" once it has been evaluated
+    module: nn.Module
+
+
+def begin(recipe: Recipe, seed: int = 0, place: Place = Place()) -> Run:  # noqa: B008
+    """A run at step 0, whose first weights are drawn from the seed."""
+    task = recipe.task()
+    data = task.load()
+    place.columns(recipe.training.batch)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number_of(seed, WEIGHTS))
+        module = task.build(recipe.model, len(data.inputs), len(data.outputs)).to(place.device)
+    model = DistributedDataParallel(module) if place.n_processes > 1 else module
+    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.training.learning_rate)
+    scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "float16")
+    return Run(recipe, seed, place, task, data, module, model, optimizer, scaler)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The rate of update 1, 2, ...: it rises in a line for `warmup` updates, then falls in half a cosine to zero."""
+    training = recipe.training
+    rise = min(1.0, step / training.warmup)
+    return training.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / training.steps))
+
+
+def backward(run: Run) -> float:
+    """The gradients of the next update, averaged over the processes, and this process's share of the loss."""
+    run.module.train()
+    batch = run.task.batch(run.recipe, run.data, run.seed, run.step + 1)
+    columns = run.place.columns(batch.mask.shape[1])
+    generator = torch.Generator().manual_seed(number_of(run.seed, DROPOUT, run.step + 1))
+    dropped = Dropped(generator, batch.mask.shape[1], columns)
+    inputs, targets, mask = (part[:, columns].to(run.place.device) for part in batch[:3])
+    carry = None if batch.starts else run.carry
+    run.optimizer.zero_grad()
+    with run.place.autocast():
+        logits, carry = run.model(inputs, mask, carry, dropped)
+    loss = cross_entropy(logits[mask].float(), targets[mask], reduction="sum") / batch.mask.sum()
+    scaled: Any = run.scaler.scale(loss * run.place.n_processes)
+    scaled.backward()
+    run.carry = None if carry is None else carry.detach()
+    return loss.item()
+
+
+def update(run: Run) -> None:
+    """Take the step that the gradients ask for; raises ValueError, before any weight is spoiled, where they are not finite."""
+    rate = learning_rate(run.recipe, run.step + 1)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.scaler.unscale_(run.optimizer)
+    norm = nn.utils.clip_grad_norm_(run.module.parameters(), run.recipe.training.max_norm)
+    # In float16 an overflow now and then is the rule: the scaler leaves out such an update, and lowers its scale.
+    if not run.scaler.is_enabled() and not math.isfinite(norm):
+        raise ValueError(
+            f"train: the gradient of {run.recipe.name} with seed {run.seed} is not finite at step {run.step + 1}; "
+            "lower learning_rate or max_norm"
+        )
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.step += 1
+
+
+def evaluate(run: Run, part: str) -> float:
+    """The recipe's metric on "train", "validation" or "test"."""
+    return measure(run.task, run.module, getattr(run.data.parts, part))
+
+
+def measure(task: Task, module: nn.Module, part: Any) -> float:
+    """A task's metric of a module, without dropout and without gradients."""
+    module.eval()
+    with torch.no_grad():
+        return task.evaluate(module, part)
+
+
+def settle(run: Run, folder: Path, resume: bool = False) -> None:
+    """Make an existing folder the run's: write its first checkpoint, or, with `resume`, go on from the one that is there.
+
+    Raises ValueError, and leaves the folder as it is, when that holds a run and `resume` is False, or a run of something else.
+    """
+    # One process looks, and all hear of it before it writes: else another might find what was not there before.
+    there = run.place.sum(float(run.place.writes and checkpoint.exists(folder)))
+    if there and not resume:
+        raise ValueError(f"train: {folder} already holds a run; give --resume to go on with it, or another --out")
+    if there:
+        restore(run, folder)
+    else:
+        save(run, folder)
+
+
+def train(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+    """Train to the last step, yielding after every update, with checkpoints and a logbook in a folder settled before.
+
+    After an update at which `stop()` is True it writes a checkpoint and ends.
+    """
+    training = run.recipe.training
+    while run.step < training.steps:
+        started = time.perf_counter()
+        loss = backward(run)
+        update(run)
+        entry: dict[str, Any] = {}
+        if run.step % LOG_EVERY == 0 or run.step == training.steps:
+            entry |= {"loss": run.place.sum(loss), "learning_rate": learning_rate(run.recipe, run.step)}
+        if run.place.writes and (run.step % training.evaluate_every == 0 or run.step == training.steps):
+            run.metrics = {"validation": evaluate(run, "validation")}
+            entry |= run.metrics
+        run.seconds += time.perf_counter() - started
+        if entry and run.place.writes:
+            append(folder, {"step": run.step, **entry})
+        stopped = stop()
+        if stopped or run.step % training.checkpoint_every == 0 or run.step == training.steps:
+            save(run, folder)
+        yield Progress(run.step, entry.get("loss"), run.metrics, run.module)
+        if stopped:
+            return
+
+
+def header_of(run: Run) -> dict[str, Any]:
+    """What a checkpoint says of the run that made it."""
+    return {
+        "recipe": run.recipe.name,
+        "seed": run.seed,
+        "step": run.step,
+        "settings": run.recipe.settings(),
+        "precision": run.place.precision,
+        "inputs": list(run.data.inputs),
+        "outputs": list(run.data.outputs),
+        "data_sha256": run.data.sha256,
+        "metrics": run.metrics,
+        "seconds": run.seconds,
+        "versions": versions(),
+        "device": str(run.place.device),
+        "processes": run.place.n_processes,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def save(run: Run, folder: Path) -> None:
+    """Write the run's checkpoint; all processes call it, one writes."""
+    carry = None if run.carry is None else run.place.together(run.carry)
+    if not run.place.writes:
+        return
+    tensors = {f"model.{name}": tensor for name, tensor in run.module.state_dict().items()}
+    for name, parameter in run.module.named_parameters():
+        for key, tensor in run.optimizer.state[parameter].items():
+            tensors[f"adam.{key}.{name}"] = tensor
+    if carry is not None:
+        tensors["carry"] = carry
+    tensors |= {f"scaler.{key}": torch.tensor(value) for key, value in run.scaler.state_dict().items()}
+    checkpoint.write(folder, header_of(run), tensors)
+
+
+def restore(run: Run, folder: Path) -> None:
+    """Put a run where the folder's checkpoint is; raises ValueError when that is of another run, or not whole."""
+    header, tensors = checkpoint.read(folder)
+    require_same_run(folder, header, header_of(run))
+    set_weights(folder, run.module, tensors)
+    if header["step"]:
+        for name, parameter in run.module.named_parameters():
+            run.optimizer.state[parameter] = {key: tensors[f"adam.{key}.{name}"] for key in ADAM}
+    if "carry" in tensors:
+        run.carry = tensors["carry"][:, run.place.columns(run.recipe.training.batch)].to(run.place.device)
+    run.scaler.load_state_dict({key: tensors[f"scaler.{key}"].item() for key in run.scaler.state_dict()})
+    run.step, run.metrics, run.seconds = header["step"], header["metrics"], header["seconds"]
+    if run.place.writes:
+        cut_back(folder, run.step)
