@@ -3,17 +3,16 @@
 python -m companion list [NAME]         all recipes and exercises, or what there is to know of one
 python -m companion train NAME          train a recipe; stop it with Ctrl-C, go on with --resume
 python -m companion evaluate NAME|DIR   measure a checkpoint on the held-out split
-python -m companion check FILE [NAME]   check every answer defined in a Python file, or only this exercise
+python -m companion check FILE [NAME]   check every answer in a Python file or a notebook, or only this exercise
+python -m companion grade FILE...       mark students' files, each in a process of its own
 python -m companion hint NAME [1|2|3]   one hint
 python -m companion solution NAME       the reference solution
 python -m companion doctor              what a bug report needs: what is installed, what is missing, how to fix it
 """
 
 import argparse
-import inspect
-import runpy
+import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = vars(_parser().parse_args(arguments))
     command: Callable[..., int] = chosen.pop("run")
     try:
-        return command(**chosen)
+        status = command(**chosen)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads, such as `| head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -41,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = add(_list, "all recipes and exercises, or what there is to know of one")
     listing.add_argument("name", nargs="?")
-    check = add(_check, "check the answers in a Python file")
+    check = add(_check, "check the answers in a Python file or a notebook")
     check.add_argument("file", type=Path)
     check.add_argument("name", nargs="?", help="only this exercise")
     hint = add(_hint, "one hint")
@@ -50,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     solution = add(_solution, "the reference solution")
     solution.add_argument("name")
     _add_recipes(add)
+    grade = add(_grade, "mark students' files, each in a process of its own with limits")
+    grade.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a Python module or a notebook")
+    grade.add_argument("--json", action="store_true", dest="as_json", help="print a list of objects instead of text")
+    grade.add_argument(
+        "--exercise", action="append", default=[], dest="exercises", metavar="NAME", help="ask for this one"
+    )
+    grade.add_argument("--seconds", type=float, default=10.0, help="for an answer; 10 if not given")
+    grade.add_argument("--memory", type=float, default=2.0, help="in GiB; 2 if not given")
+    grade.add_argument("--jobs", type=int, help="files at a time; half of the cores if not given")
     add(_doctor, "what is installed, what is missing, how to fix it, and what else a bug report needs")
     return parser
 
@@ -87,6 +100,12 @@ def _evaluate(name: str, device: str) -> int:
     return commands.evaluate(name, device)
 
 
+def _grade(**options: Any) -> int:
+    from companion.grading import command
+
+    return command(**options)
+
+
 def _doctor() -> int:
     from companion.doctor import doctor
 
@@ -110,8 +129,10 @@ def _solution(name: str) -> int:
 def _list(name: str | None) -> int:
     from companion import exercises
     from companion.recipes import RECIPES, commands
+    from companion.validate import require_known
 
     if name is not None:
+        require_known("list", "name", name, {**RECIPES, **exercises.EXERCISES})
         print(commands.describe(RECIPES[name]) if name in RECIPES else exercises.show(name), end="")
         return 0
     print(f"Recipes\n\n{commands.table()}\nExercises\n")
@@ -121,40 +142,28 @@ def _list(name: str | None) -> int:
 
 
 def _check(file: Path, name: str | None) -> int:
-    """Judge what the file defines under the names of the exercises' functions."""
+    """Judge the answers in a file."""
     from companion import exercises
+    from companion.exercises.answers import judge_all, run_file
 
     chosen = [exercises.find(name)] if name else list(exercises.EXERCISES.values())
     try:
-        file.read_bytes()
+        answers = run_file(file)
     except OSError as error:
         raise ValueError(f"check: cannot read {file}: {error.strerror}") from error
-    folder = str(file.resolve().parent)
-    sys.path.insert(0, folder)  # as `python FILE` does
-    try:
-        answers = runpy.run_path(str(file))
-    except (Exception, SystemExit) as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        where = f", line {lines[-1]}" if lines else ""  # a SyntaxError says its line itself
-        raise ValueError(f"check: {file} does not run{where}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)
-    own = {name: value for name, value in answers.items() if _is_own(value, answers["__name__"])}
-    found = [exercise for exercise in chosen if exercise.function in own]
-    if not found:
+    if answers.problems:
+        raise ValueError(f"check: {file} does not run, {answers.problems[0]}")
+    verdicts = [
+        judge_all(exercise.name, found, exercises.judge) for exercise in chosen if (found := answers.to(exercise))
+    ]
+    if not verdicts:
         names = ", ".join(exercise.function for exercise in chosen)
         raise ValueError(f"check: {file} defines no answer, expected one or more of: {names}")
-    verdicts = [exercises.judge(exercise.name, answers[exercise.function]) for exercise in found]
     for verdict in verdicts:
         print(verdict)
     counts = [(status, sum(v.status == status for v in verdicts)) for status in ("correct", "wrong", "not done")]
     print(", ".join(f"{count} {status}" for status, count in counts))
     return int(any(verdict.status == "wrong" for verdict in verdicts))
-
-
-def _is_own(answer: object, module: str) -> bool:
-    """Whether a file defines this itself; a function that it only imports is no answer."""
-    return not (inspect.isfunction(answer) or inspect.isclass(answer)) or answer.__module__ == module
 
 
 if __name__ == "__main__":

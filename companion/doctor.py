@@ -95,8 +95,14 @@ def _torch() -> Iterator[str]:
     if importlib.util.find_spec("torch") is None:
         yield "not installed"
         return
-    import torch
-
+    try:
+        import torch
+    except Exception as error:
+        yield f"cannot be imported: {type(error).__name__}: {error}"
+        return
+    if not hasattr(torch, "cuda"):
+        yield f"{torch.__file__} is not PyTorch"
+        return
     yield f"{torch.get_num_threads()} threads"
     yield f"CUDA {torch.version.cuda or 'not in this build'}"
     if not torch.cuda.is_available():
@@ -112,6 +118,6 @@ def _data() -> Iterator[str]:
     from companion.data.packages import data_folder
 
     yield f"COMPANION_DATA={os.environ.get('COMPANION_DATA', 'not set')}"
-    files = sorted(data_folder().iterdir()) if data_folder().is_dir() else []
+    files = sorted(data_folder().rglob("*")) if data_folder().is_dir() else []
     sizes = [path.stat().st_size for path in files if path.is_file()]
     yield f"{data_folder()}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"

@@ -1,1 +1,1 @@
-"""Data: one file for every kind, drawn from a seed or read from an installed package; `packages` fetches what is not installed."""
+"""Data: one file for every kind, drawn from a seed or read from an installed package; `packages` fetches what is missing."""

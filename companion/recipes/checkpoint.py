@@ -62,7 +62,7 @@ def write(folder: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
         write_atomically(folder / HEADER, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise ValueError(
-            f"cannot write a checkpoint into {folder}: {error.strerror or error}; {_last(folder)}"
+            f"cannot write a checkpoint into {folder}: {error.strerror or error}; {last_good(folder)}"
         ) from error
     _tidy(folder, weights)
 
@@ -114,7 +114,8 @@ def _digest(contents: bytes) -> str:
     return hashlib.sha256(contents).hexdigest()
 
 
-def _last(folder: Path) -> str:
+def last_good(folder: Path) -> str:
+    """The step of the folder's checkpoint, in words."""
     if not exists(folder):
         return "it has no checkpoint"
     return f"its last good checkpoint is that of step {read_header(folder / HEADER)['step']}"

@@ -21,8 +21,9 @@ def table() -> str:
 
     lines = []
     for recipe in RECIPES.values():
-        header = checkpoint.read_header(folder_of(recipe) / checkpoint.HEADER)
-        lines += [f"{recipe.name:<22} {recipe.title}", f"{'':<22} {told(recipe, header)}"]
+        folder = folder_of(recipe)
+        made = told(recipe, checkpoint.read_header(folder / checkpoint.HEADER)) if folder.is_dir() else "no checkpoint"
+        lines += [f"{recipe.name:<22} {recipe.title}", f"{'':<22} {made}"]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -55,7 +56,6 @@ def train(
 
     with places.enter(device, precision) as place:
         run = training.begin(recipe, seed, place)
-        run.task.batch(run.recipe, run.data, seed, 1)  # raises where there is too little data for one
         if place.writes:
             _make(folder)
         with _stopped_by_signals(place.n_processes == 1) as stopped:

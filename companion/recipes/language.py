@@ -4,6 +4,8 @@ Backpropagation is truncated: the text is cut into as many streams as a batch ha
 state at the end of one segment is the first state of the next, without its gradient (chapter *LSTM and GRU*).
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import math
@@ -18,7 +20,8 @@ from companion.recipes.settings import LanguageModel, Recipe
 from companion.recipes.task import ORDER, Batch, Data, Dropped, Task, lstm
 from companion.tree import Indices
 
-N_STREAMS = 64  # into which a text is cut to be evaluated; each starts from a state of zeros
+N_STREAMS = 64  # into which a text is cut to be evaluated; each starts from a state of zeros, so
+LEAST = 1_000  # characters should be in one
 SEGMENT = 250  # steps at a time, which changes nothing but the memory it takes
 
 
@@ -74,7 +77,7 @@ def batch(recipe: Recipe, data: Data, seed: int, step: int) -> Batch:
 def evaluate(module: nn.Module, text: Indices) -> float:
     """Bits a character: the mean of -log2 p(character | all before it in its stream), over all but the first of the text."""
     device = next(module.parameters()).device
-    n_streams = min(N_STREAMS, len(text) - 1)
+    n_streams = max(1, min(N_STREAMS, len(text) // LEAST))
     length = -(-(len(text) - 1) // n_streams)
     places = np.arange(length)[:, None] + np.arange(n_streams) * length
     inside = torch.from_numpy(places < len(text) - 1)

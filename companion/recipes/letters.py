@@ -3,6 +3,8 @@
 The data and its split are those of the chapter *Bidirectional networks*; the model is larger, and trains longer.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 from typing import Any

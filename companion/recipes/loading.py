@@ -1,7 +1,10 @@
 """From a checkpoint back to a model, once it is clear that the one belongs to the other."""
 
+from __future__ import annotations
+
 import platform
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,10 +72,11 @@ def require_vocabulary(folder: Path, header: Mapping[str, Any], run: Mapping[str
     for name in ("inputs", "outputs"):
         there, here = list(header[name]), list(run[name])
         if there != here:
-            k = next((k for k, (a, b) in enumerate(zip(there, here)) if a != b), min(len(there), len(here)))
+            pairs = enumerate(zip_longest(there, here))
+            k, (a, b) = next((k, pair) for k, pair in pairs if pair[0] != pair[1])
             raise ValueError(
                 f"the checkpoint in {folder} has another vocabulary: {len(there)} {name}, expected {len(here)}; "
-                f"the first that differs is number {k}"
+                f"the first that differs is number {k}, {a!r}, expected {b!r}"
             )
 
 

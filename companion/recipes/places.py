@@ -4,6 +4,8 @@
 averages their gradients, through gloo on CPUs and NCCL on GPUs. Nothing of that is written here.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Iterator
@@ -70,7 +72,7 @@ def enter(device: str = "auto", precision: str = "float32") -> Iterator[Place]:
 
     Raises ValueError for a device that is not there, and for a precision in which it cannot run an LSTM.
     """
-    require_known("train", "precision", precision, PRECISIONS)
+    require_known("recipes", "precision", precision, PRECISIONS)
     rank, n_processes, local_rank = (int(os.environ.get(name, k)) for name, k in _TORCHRUN)
     place = Place(_device(device, local_rank), precision, rank, n_processes)
     _require_precision(place)
@@ -93,13 +95,13 @@ def restarted() -> bool:
 
 
 def _device(name: str, local_rank: int) -> torch.device:
-    require_known("train", "device", name, {"auto": 0, "cpu": 0, "cuda": 0})
+    require_known("recipes", "device", name, {"auto": 0, "cpu": 0, "cuda": 0})
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and n_gpus <= local_rank):
         return torch.device("cpu")
     if n_gpus <= local_rank:
         raise ValueError(
-            f"train: device is 'cuda' for process {local_rank} of this machine, expected 'cpu' or 'auto': "
+            f"recipes: device is 'cuda' for process {local_rank} of this machine, expected 'cpu' or 'auto': "
             f"PyTorch {torch.__version__} finds {n_gpus} GPUs"
         )
     torch.cuda.set_device(local_rank)
@@ -110,8 +112,8 @@ def _require_precision(place: Place) -> None:
     """Try a small LSTM: whether a device knows a precision is not written anywhere in one place."""
     if place.precision == "float32":
         return
-    with torch.random.fork_rng():  # its weights are drawn from the caller's generators
-        layer = torch.nn.LSTM(2, 3, device=place.device)
+    with torch.random.fork_rng(devices=[]):  # its weights are drawn from the caller's generator
+        layer = torch.nn.LSTM(2, 3).to(place.device)
     try:
         with place.autocast():
             ys, _ = layer(torch.ones(2, 1, 2, device=place.device))
@@ -119,6 +121,6 @@ def _require_precision(place: Place) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"train: precision is {place.precision!r}, but an LSTM does not run in it on {place.device}, expected 'float32' "
+            f"recipes: precision is {place.precision!r}, but an LSTM does not run in it on {place.device}, expected 'float32' "
             f"({reason})"
         ) from error

@@ -13,12 +13,12 @@ from companion.validate import require_range, require_whole
 
 @dataclass(frozen=True)
 class Training:
-    """How a recipe trains: Adam, its gradient clipped, at a rate that rises in a line and falls in half a cosine to zero."""
+    """How a recipe trains: Adam, its gradient clipped, at a rate that falls in half a cosine to zero, once it has risen."""
 
     steps: int  # updates
     batch: int  # sequences an update, in all processes together
     learning_rate: float  # the highest
-    warmup: int = 100  # updates until the rate is there
+    warmup: int = 100  # first updates, in which the rate rises in a line
     max_norm: float = 1.0  # of the gradient
     evaluate_every: int = 500  # updates
     checkpoint_every: int = 250  # updates

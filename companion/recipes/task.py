@@ -5,6 +5,8 @@ leaves out. So a run that was interrupted needs no state of a generator to go on
 that share a batch see what one process would.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,7 +46,8 @@ class Dropped(NamedTuple):
         """Zero each entry of xs (T, B, D) with probability `rate` and scale the others by 1 / (1 - rate)."""
         if rate == 0:
             return xs
-        drawn = torch.rand(xs.shape[0], self.batch, xs.shape[2], generator=self.generator)
+        shape = xs.shape[0], self.batch, xs.shape[2]
+        drawn = torch.rand(shape, generator=self.generator, dtype=torch.float32)
         kept = (drawn[:, self.columns] >= rate).to(xs.device)
         return xs * kept / (1 - rate)
 

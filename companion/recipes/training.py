@@ -6,6 +6,8 @@ With several processes each takes its columns of the same batch, and Distributed
 of each is divided by the targets of all and multiplied by the number of processes, so the average is the gradient of one.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -59,20 +61,33 @@ class Progress(NamedTuple):
 
 def begin(recipe: Recipe, seed: int = 0, place: Place = Place()) -> Run:  # noqa: B008
     """A run at step 0, whose first weights are drawn from the seed."""
+    place.columns(recipe.training.batch)  # before anything is loaded: whether it can be shared out
     task = recipe.task()
+    if place.writes:
+        task.load()  # one process fetches what has to be fetched, and the others wait for it
+    place.sum(0.0)
     data = task.load()
-    place.columns(recipe.training.batch)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number_of(seed, WEIGHTS))
-        module = task.build(recipe.model, len(data.inputs), len(data.outputs)).to(place.device)
+    task.batch(recipe, data, seed, 1)  # raises where there is too little data for one
+    module = _build(recipe, task, data, seed).to(place.device)
     model = DistributedDataParallel(module) if place.n_processes > 1 else module
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.training.learning_rate)
     scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "float16")
     return Run(recipe, seed, place, task, data, module, model, optimizer, scaler)
 
 
+def _build(recipe: Recipe, task: Task, data: Data, seed: int) -> nn.Module:
+    """The model with its first weights; the generators of PyTorch are left as they were."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(number_of(seed, WEIGHTS))
+        try:
+            return task.build(recipe.model, len(data.inputs), len(data.outputs)).float()
+        except (MemoryError, OverflowError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"train: PyTorch cannot make a model with {recipe.model} ({reason})") from error
+
+
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The rate of update 1, 2, ...: it rises in a line for `warmup` updates, then falls in half a cosine to zero."""
+    """The rate of update 1, 2, ...: half a cosine down to zero, times a line up over the first `warmup`."""
     training = recipe.training
     rise = min(1.0, step / training.warmup)
     return training.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / training.steps))
@@ -151,7 +166,10 @@ def train(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False) -> I
     while run.step < training.steps:
         started = time.perf_counter()
         loss = backward(run)
-        update(run)
+        try:
+            update(run)
+        except ValueError as error:
+            raise ValueError(f"{error}; {folder}: {checkpoint.last_good(folder)}") from error
         entry: dict[str, Any] = {}
         if run.step % LOG_EVERY == 0 or run.step == training.steps:
             entry |= {"loss": run.place.sum(loss), "learning_rate": learning_rate(run.recipe, run.step)}

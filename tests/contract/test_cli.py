@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import companion
-from companion.__main__ import PACKAGES, main
+from companion.__main__ import main
 from companion.exercises import EXERCISES, show, source, stub
+from companion.recipes import commands
 
 Capture = pytest.CaptureFixture[str]
 Write = Callable[[str], str]
@@ -37,10 +36,13 @@ def run(*arguments: str, capsys: Capture) -> tuple[int, str, str]:
     return status, out, err
 
 
-def test_list_has_one_line_for_every_exercise(capsys: Capture) -> None:
+def test_list_has_one_line_for_every_exercise(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "table", lambda: "a line for every recipe\n")
     status, out, err = run("list", capsys=capsys)
     assert (status, err) == (0, "")
-    for line, e in zip(out.splitlines(), EXERCISES.values(), strict=True):
+    recipes, exercises = out.split("\nExercises\n\n")
+    assert recipes == "Recipes\n\na line for every recipe\n"
+    for line, e in zip(exercises.splitlines(), EXERCISES.values(), strict=True):
         assert line.split()[0] == e.name
         assert e.kind in line
         assert line.endswith(e.title)
@@ -169,43 +171,6 @@ def test_unusable_arguments_give_status_two(arguments: list[str], capsys: Captur
     assert "usage: python -m companion" in capsys.readouterr().err
 
 
-def with_packages(monkeypatch: pytest.MonkeyPatch, missing: set[str], unknown: frozenset[str] = frozenset()) -> None:
-    """Let exactly these packages be missing, or be there without a version."""
-
-    def version(distribution: str) -> str:
-        if distribution in unknown:
-            raise metadata.PackageNotFoundError(distribution)
-        return "1.2.3"
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else object())
-    monkeypatch.setattr(metadata, "version", version)
-
-
-def test_doctor_is_content_when_everything_is_there(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_packages(monkeypatch, missing=set())
-    status, out, _ = run("doctor", capsys=capsys)
-    assert status == 0
-    assert companion.__version__ in out.splitlines()[0]
-    assert out.count("found ") == len(PACKAGES)
-    assert out.endswith("Everything is there.\n")
-
-
-def test_doctor_says_what_is_missing_and_how_to_get_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_packages(monkeypatch, missing={"torch", "scipy", "tqdm"})
-    status, out, _ = run("doctor", capsys=capsys)
-    assert status == 1
-    lines = [line.split()[:2] for line in out.splitlines()]
-    assert [line for line in lines if line[0] == "missing"] == [["missing", x] for x in ("scipy", "tqdm", "torch")]
-    assert out.endswith('python -m pip install -e ".[notebooks,torch]"\n')
-
-
-def test_doctor_survives_a_file_that_bears_a_packages_name(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_packages(monkeypatch, missing=set(), unknown=frozenset({"torch"}))
-    status, out, _ = run("doctor", capsys=capsys)
-    assert status == 0
-    assert "torch          of unknown version" in out
-
-
 def test_command_line_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "companion", "hint", "nn.softmax", "9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(companion.__file__).parents[1])
@@ -224,10 +189,3 @@ def test_file_may_import_what_lies_beside_it(capsys: Capture, write: Write, tmp_
     status, out, _ = run("check", str(file), capsys=capsys)
     assert (status, out.splitlines()[-1]) == (0, "1 correct, 0 wrong, 0 not done")
     assert str(tmp_path) not in sys.path
-
-
-def test_doctor_runs_without_numpy() -> None:
-    code = "import sys; sys.modules['numpy'] = None; from companion.__main__ import main; main(['doctor'])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.stderr == ""
-    assert "scikit-learn" in result.stdout

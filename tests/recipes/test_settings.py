@@ -1,0 +1,159 @@
+"""Settings of a recipe: changed as text, refused when they do not fit, and back from a checkpoint as they were."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from companion.recipes import RECIPES, LanguageModel, Recipe, Training, change, find
+from companion.recipes.settings import with_settings
+
+WHOLE = ("steps", "batch", "warmup", "evaluate_every", "checkpoint_every", "n_embedding", "n_hidden", "n_layers")
+REAL = {"learning_rate": "(0, inf)", "max_norm": "(0, inf)", "dropout": "[0, 1)"}
+PAIRS = [(recipe, name) for recipe in RECIPES for name in find(recipe).settings()]
+TAGGER = find("letters-to-phonemes")
+
+
+def refusal(recipe: Recipe, **changes: str) -> str:
+    """What `change` says, which must be one line."""
+    with pytest.raises(ValueError, match=r"expected|nearest") as caught:
+        change(recipe, changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_settings_are_those_that_the_tests_know() -> None:
+    assert {name for _, name in PAIRS} == {*WHOLE, *REAL, "segment"}
+
+
+@pytest.mark.parametrize(("recipe", "name"), PAIRS)
+def test_every_setting_is_changed_by_text_and_no_other_with_it(recipe: str, name: str) -> None:
+    before = find(recipe)
+    settings = before.settings()
+    text, value = ("0.375", 0.375) if name in REAL else ("97", 97)
+    after = change(before, {name: text})
+    assert after.settings() == settings | {name: value}
+    assert type(after.settings()[name]) is type(settings[name])
+    assert before.settings() == settings
+    assert after[:4] == before[:4]
+    assert (type(after.model), type(after.training)) == (type(before.model), Training)
+
+
+def test_several_settings_are_changed_together() -> None:
+    after = change(TAGGER, {"n_hidden": "3", "learning_rate": "1", "steps": "7"})
+    changed = {name: value for name, value in after.settings().items() if value != TAGGER.settings()[name]}
+    assert changed == {"n_hidden": 3, "learning_rate": 1.0, "steps": 7}
+    assert type(changed["learning_rate"]) is float
+    assert change(TAGGER, {}) == TAGGER
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("n_hiden", "n_hidden"),
+        ("Steps", "steps"),
+        ("batch_size", "batch"),
+        ("drop-out", "dropout"),
+        ("learning-rate", "learning_rate"),
+        ("layers", "n_layers"),
+    ],
+)
+def test_unknown_setting_is_refused_with_the_nearest_name(recipe: str, name: str, nearest: str) -> None:
+    assert refusal(find(recipe), **{name: "1"}) == (
+        f"recipe {recipe}: there is no setting {name!r}; the nearest is {nearest!r}"
+    )
+
+
+def test_setting_of_another_recipe_or_without_a_name_is_refused() -> None:
+    assert "no setting 'segment'" in refusal(TAGGER, segment="10")
+    assert "no setting ''" in refusal(TAGGER, **{"": "10"})
+    assert "no setting 'name'" in refusal(TAGGER, name="other")
+    assert "no setting 'n_hiden'" in refusal(TAGGER, n_hidden="3", n_hiden="3")
+
+
+@pytest.mark.parametrize(("recipe", "name"), [(recipe, name) for recipe, name in PAIRS if name not in REAL])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "ten", "nan", "inf", "1e3", "0x10"])
+def test_what_is_no_whole_number_of_at_least_one_is_refused(recipe: str, name: str, text: str) -> None:
+    value = text if text in ("0", "-1") else repr(text)
+    told = refusal(find(recipe), **{name: text})
+    assert told.startswith(f"recipe: {name} is {value}, expected a whole number")
+
+
+@pytest.mark.parametrize(("recipe", "name"), [(recipe, name) for recipe, name in PAIRS if name in REAL])
+@pytest.mark.parametrize("text", ["", "ten", "0,5", "1.5.2", "nan", "inf", "-inf", "1e999", "-0.1"])
+def test_what_is_no_number_in_the_range_is_refused(recipe: str, name: str, text: str) -> None:
+    told = refusal(find(recipe), **{name: text})
+    if text in ("", "ten", "0,5", "1.5.2"):
+        assert told == f"recipe: {name} is {text!r}, expected a number"
+    else:
+        assert told == f"recipe: {name} is {float(text)}, expected a number in {REAL[name]}"
+
+
+def test_the_ends_of_ranges() -> None:
+    assert refusal(TAGGER, dropout="1.0") == "recipe: dropout is 1.0, expected a number in [0, 1)"
+    assert change(TAGGER, {"dropout": "0"}).model.dropout == 0
+    for name in ("learning_rate", "max_norm"):
+        assert refusal(TAGGER, **{name: "0"}) == f"recipe: {name} is 0.0, expected a number in (0, inf)"
+    assert change(TAGGER, dict.fromkeys(("steps", "batch", "n_layers"), "1")).training.batch == 1
+
+
+def test_settings_made_in_python_are_checked_too() -> None:
+    with pytest.raises(ValueError, match=r"^recipe: steps is 2.0, expected a whole number of at least 1$"):
+        Training(steps=2.0, batch=1, learning_rate=0.1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^recipe: batch is True, expected a whole number"):
+        Training(steps=2, batch=True, learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"^recipe: learning_rate is '0.1', expected a number$"):
+        Training(steps=2, batch=1, learning_rate="0.1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^recipe: segment is 0, expected"):
+        LanguageModel(1, 1, 1, segment=0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_cannot_be_changed_in_place(name: str) -> None:
+    with pytest.raises(FrozenInstanceError):
+        find(name).training.steps = 3  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        find(name).model.n_hidden = 3
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_come_back_from_a_checkpoint_as_they_were(name: str) -> None:
+    awkward = {"learning_rate": "0.1234567890123456789", "dropout": "1e-17", "max_norm": "1e300", "steps": "123456789"}
+    for recipe in (find(name), change(find(name), awkward)):
+        again = with_settings(find(name), json.loads(json.dumps(recipe.settings())))
+        assert again.settings() == recipe.settings()
+        assert (again.model, again.training) == (recipe.model, recipe.training)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_of_another_version_are_refused(name: str) -> None:
+    recipe = find(name)
+    settings = recipe.settings()
+    fewer = {key: value for key, value in settings.items() if key != "warmup"}
+    for wrong in (fewer, settings | {"momentum": 0.9}, {}):
+        with pytest.raises(ValueError, match=r"the checkpoint is of another version$") as caught:
+            with_settings(recipe, wrong)
+        assert str(sorted(wrong)) in str(caught.value)
+    for value in ("ten", [1], None, 1.5, True, 0):
+        with pytest.raises(ValueError, match=r"^recipe: n_layers is .*, expected a whole number"):
+            with_settings(recipe, settings | {"n_layers": value})
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_setting_of_a_model_has_the_name_of_one_of_training(name: str) -> None:
+    recipe = find(name)
+    assert len(recipe.settings()) == len(vars(recipe.model)) + len(vars(recipe.training))
+
+
+def test_recipe_that_is_not_there_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match=r"name is 'letters', expected one of: letters-to-phonemes, wikitext-2$"):
+        find("letters")
+    assert all(recipe.name == name for name, recipe in RECIPES.items())
+
+
+def test_settings_that_differ_are_not_equal() -> None:
+    assert replace(TAGGER.training, steps=1) != TAGGER.training
+    assert change(TAGGER, {"steps": str(TAGGER.training.steps)}) == TAGGER
