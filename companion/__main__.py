@@ -151,19 +151,21 @@ def _check(file: Path, name: str | None) -> int:
         answers = run_file(file)
     except OSError as error:
         raise ValueError(f"check: cannot read {file}: {error.strerror}") from error
-    if answers.problems:
-        raise ValueError(f"check: {file} does not run, {answers.problems[0]}")
     verdicts = [
         judge_all(exercise.name, found, exercises.judge) for exercise in chosen if (found := answers.to(exercise))
     ]
+    if not verdicts and answers.problems:
+        raise ValueError(f"check: {file} does not run, {answers.problems[0]}")
     if not verdicts:
         names = ", ".join(exercise.function for exercise in chosen)
         raise ValueError(f"check: {file} defines no answer, expected one or more of: {names}")
+    for problem in answers.problems:
+        print(f"check: {file} does not run to its end, {problem}", file=sys.stderr)
     for verdict in verdicts:
         print(verdict)
     counts = [(status, sum(v.status == status for v in verdicts)) for status in ("correct", "wrong", "not done")]
     print(", ".join(f"{count} {status}" for status, count in counts))
-    return int(any(verdict.status == "wrong" for verdict in verdicts))
+    return int(bool(answers.problems) or any(verdict.status == "wrong" for verdict in verdicts))
 
 
 if __name__ == "__main__":

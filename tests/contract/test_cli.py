@@ -115,6 +115,14 @@ def test_file_without_answers_gives_status_two_and_the_reason(
         assert word in err
 
 
+def test_answers_above_an_error_are_judged_and_the_error_is_told(capsys: Capture, write: Write) -> None:
+    file = write("initial_loss = 2.3\nparameter_count = missing\n")
+    status, out, err = run("check", file, capsys=capsys)
+    assert status == 1
+    assert out == "nn.initial_loss: correct.\n1 correct, 0 wrong, 0 not done\n"
+    assert err == f"check: {file} does not run to its end, line 2: NameError: name 'missing' is not defined\n"
+
+
 def test_file_that_cannot_be_read_gives_status_two(capsys: Capture, tmp_path: Path) -> None:
     status, _, err = run("check", str(tmp_path / "none.py"), capsys=capsys)
     assert status == 2
