@@ -6,6 +6,7 @@ A process may be killed at any moment, and a disk may be full. Whoever reads the
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY = ".tmp"  # the ending of a file that is being written
@@ -39,6 +40,29 @@ def _write_names(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for it out of a folder; raises ValueError when one is there.
+
+    The lock goes with the process, however that ends. Windows and some network file systems have none.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is writing into {folder}; wait for it, or take another folder") from None
+        except OSError:
+            pass  # who may not write there is told when trying to
+        yield
 
 
 def sha256(path: Path) -> str:

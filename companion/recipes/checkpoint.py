@@ -6,19 +6,24 @@ moment: the old one until the new one is complete. What an interrupted writer le
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from companion.files import TEMPORARY, write_atomically
-from companion.files import sha256 as checksum
 
 if TYPE_CHECKING:  # headers can be read, and recipes listed, without PyTorch
     from torch import Tensor
 
 FORMAT = 1
 HEADER = "checkpoint.json"
+# The names that `write` and `write_atomically` give; other files in the folder are not ours.
+WEIGHTS = re.compile(r"step-\d{8,}-[0-9a-f]{8}\.safetensors")
+UNFINISHED = re.compile(rf"\..+\.\d+{re.escape(TEMPORARY)}")
 # What a header must have, and of which type.
 FIELDS = {
     "format": int,
@@ -53,18 +58,18 @@ def write(folder: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
     import safetensors.torch
 
     contents = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    digest = _digest(contents)
-    # Named by what it holds: the file of the old header is never written over.
-    weights = f"step-{header['step']:08d}-{digest[:8]}.safetensors"
+    digest = hashlib.sha256(contents).hexdigest()
+    weights = _name(header["step"], digest)
     whole = {"format": FORMAT, **header, "weights": weights, "weights_sha256": digest}
     try:
         write_atomically(folder / weights, contents)
         write_atomically(folder / HEADER, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
+        tidy(folder)  # a disk that is full needs the room
         raise ValueError(
             f"cannot write a checkpoint into {folder}: {error.strerror or error}; {last_good(folder)}"
         ) from error
-    _tidy(folder, weights)
+    tidy(folder)
 
 
 def read(folder: Path) -> Checkpoint:
@@ -72,14 +77,24 @@ def read(folder: Path) -> Checkpoint:
     import safetensors.torch
 
     header = read_header(folder / HEADER)
-    path = folder / header["weights"]
-    if path.parent != folder or not path.is_file():
-        raise ValueError(f"{folder / HEADER} names {header['weights']!r}, expected a file beside it")
-    if checksum(path) != header["weights_sha256"]:
+    expected = _name(header["step"], header["weights_sha256"])
+    if header["weights"] != expected:
+        raise ValueError(
+            f"{folder / HEADER}: weights is {header['weights']!r:.80}, expected {expected!r:.80} from step and weights_sha256"
+        )
+    path = folder / expected
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}, the weights of the checkpoint: {error.strerror}") from error
+    if hashlib.sha256(contents).hexdigest() != header["weights_sha256"]:
         raise ValueError(
             f"{path} is corrupt: its SHA-256 differs from weights_sha256 in {HEADER}; expected the file as written"
         )
-    return Checkpoint(header, safetensors.torch.load_file(path))
+    try:
+        return Checkpoint(header, safetensors.torch.load(contents))
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is corrupt: it is not safetensors ({error})") from error
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -88,14 +103,14 @@ def read_header(path: Path) -> dict[str, Any]:
         header = json.loads(path.read_bytes())
     except OSError as error:
         raise ValueError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is corrupt: it is not JSON ({error})") from error
     if not isinstance(header, dict):
         raise ValueError(f"{path} holds a {type(header).__name__}, expected an object with the fields of a checkpoint")
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} has format {header.get('format')!r}, expected {FORMAT}: it is of another version")
     for name, kind in FIELDS.items():
-        if not isinstance(header.get(name), kind):
+        if type(header.get(name)) is not kind:  # True is no whole number
             raise ValueError(f"{path}: {name} is {header.get(name)!r:.60}, expected {_KINDS[kind]}")
     return header
 
@@ -105,13 +120,15 @@ _KINDS = {int: "a whole number", str: "text", dict: "an object", list: "a list",
 
 def exists(folder: Path) -> bool:
     """Whether a folder has a checkpoint."""
-    return (folder / HEADER).is_file()
+    try:
+        return (folder / HEADER).is_file()
+    except OSError as error:
+        raise ValueError(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
-def _digest(contents: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(contents).hexdigest()
+def _name(step: int, digest: str) -> str:
+    """What the weights are called: by what they hold, so that the file of the old header is never written over."""
+    return f"step-{step:08d}-{digest[:8]}.safetensors"
 
 
 def last_good(folder: Path) -> str:
@@ -121,8 +138,10 @@ def last_good(folder: Path) -> str:
     return f"its last good checkpoint is that of step {read_header(folder / HEADER)['step']}"
 
 
-def _tidy(folder: Path, weights: str) -> None:
-    """Remove the weights of older checkpoints and what writers that were killed left behind."""
-    for path in [*folder.glob("step-*.safetensors"), *folder.glob(f".*{TEMPORARY}")]:
-        if path.name != weights:
-            path.unlink(missing_ok=True)
+def tidy(folder: Path) -> None:
+    """Remove the weights of other checkpoints and what writers that were killed left behind, and no file of anyone else."""
+    used = read_header(folder / HEADER)["weights"] if exists(folder) else ""
+    for path in folder.glob("*"):
+        if (WEIGHTS.fullmatch(path.name) and path.name != used) or UNFINISHED.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from companion.files import alone
 from companion.recipes import RECIPES, change, find
 from companion.recipes.settings import Recipe
 from companion.recipes.shipped import folder_of, told
@@ -58,7 +59,8 @@ def train(
         run = training.begin(recipe, seed, place)
         if place.writes:
             _make(folder)
-        with _stopped_by_signals(place.n_processes == 1) as stopped:
+        hold = alone(folder) if place.writes else contextlib.nullcontext()
+        with hold, _stopped_by_signals(place.n_processes == 1) as stopped:
             training.settle(run, folder, resume or places.restarted())
             updates = training.train(run, folder, lambda: bool(stopped))
             for _ in _with_bar(updates, run) if place.writes else updates:

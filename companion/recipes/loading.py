@@ -84,13 +84,18 @@ def set_weights(folder: Path, module: nn.Module, tensors: Mapping[str, Tensor]) 
     """Copy the tensors "model.*" into a module; raises ValueError when a name, shape or dtype does not fit, and copies none."""
     targets = {f"model.{name}": tensor for name, tensor in module.state_dict().items()}
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    for name in {**targets, **weights}:
-        there, here = _told(weights.get(name)), _told(targets.get(name))
-        if there != here:
-            raise ValueError(f"the checkpoint in {folder} has for {name} {there}, expected {here}")
+    require_tensors(folder, weights, targets)
     with torch.no_grad():
         for name, target in targets.items():
             target.copy_(weights[name])
+
+
+def require_tensors(folder: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, naming the first that differs, unless tensors have the names, shapes and dtypes expected."""
+    for name in {**expected, **tensors}:
+        there, here = _told(tensors.get(name)), _told(expected.get(name))
+        if there != here:
+            raise ValueError(f"the checkpoint in {folder} has for {name} {there}, expected {here}")
 
 
 def _told(tensor: Tensor | None) -> str:

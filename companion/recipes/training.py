@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from companion.recipes import checkpoint
-from companion.recipes.loading import require_same_run, set_weights, versions
+from companion.recipes.loading import require_same_run, require_tensors, set_weights, versions
 from companion.recipes.logbook import append, cut_back
 from companion.recipes.places import Place
 from companion.recipes.settings import Recipe
@@ -226,13 +226,34 @@ def restore(run: Run, folder: Path) -> None:
     """Put a run where the folder's checkpoint is; raises ValueError when that is of another run, or not whole."""
     header, tensors = checkpoint.read(folder)
     require_same_run(folder, header, header_of(run))
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("model.")}
+    require_tensors(folder, kept, _expected(run, header["step"]))
     set_weights(folder, run.module, tensors)
     if header["step"]:
         for name, parameter in run.module.named_parameters():
-            run.optimizer.state[parameter] = {key: tensors[f"adam.{key}.{name}"] for key in ADAM}
+            saved = {key: tensors[f"adam.{key}.{name}"] for key in ADAM}
+            # The averages are where the parameter is; Adam counts on the CPU.
+            moved = {key: saved[key].to(parameter.device, copy=True) for key in ADAM[1:]}
+            run.optimizer.state[parameter] = saved | moved
     if "carry" in tensors:
-        run.carry = tensors["carry"][:, run.place.columns(run.recipe.training.batch)].to(run.place.device)
+        columns = run.place.columns(run.recipe.training.batch)
+        run.carry = tensors["carry"][:, columns].to(run.place.device, copy=True)
     run.scaler.load_state_dict({key: tensors[f"scaler.{key}"].item() for key in run.scaler.state_dict()})
     run.step, run.metrics, run.seconds = header["step"], header["metrics"], header["seconds"]
     if run.place.writes:
+        checkpoint.tidy(folder)
         cut_back(folder, run.step)
+
+
+def _expected(run: Run, step: int) -> dict[str, Tensor]:
+    """Tensors of the shapes and types that a checkpoint of this run has besides the weights."""
+    like = {f"scaler.{key}": torch.tensor(value) for key, value in run.scaler.state_dict().items()}
+    if not step:
+        return like
+    for name, parameter in run.module.named_parameters():
+        like |= {f"adam.{key}.{name}": parameter for key in ADAM[1:]}
+        like[f"adam.{ADAM[0]}.{name}"] = torch.tensor(0.0)
+    batch = run.task.batch(run.recipe, run.data, run.seed, step)
+    with torch.no_grad(), run.place.autocast():
+        _, carry = run.module(batch.inputs.to(run.place.device), batch.mask.to(run.place.device))
+    return like if carry is None else like | {"carry": carry}

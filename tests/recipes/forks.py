@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen([sys.executable, "-m", __spec__.name], cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload]
+        self.process = subprocess.Popen([sys.executable, "-m", __spec__.name], cwd=ROOT, text=True, **pipes)
 
     def __call__(self, job: str, kill_after: float | None = None, **arguments: Any) -> Any:
         """What the job returned, or minus the number of the signal that killed it. Raises RuntimeError when it failed."""

@@ -15,6 +15,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from companion.__main__ import main
 from companion.data.text import Text
@@ -47,8 +48,10 @@ def language() -> Recipe:
 
 def gradients(recipe: Recipe, place: Place, dtype: torch.dtype) -> dict[str, Tensor]:
     """After each of some updates: the gradients, the loss of the whole batch, and the columns that this process saw."""
-    torch.set_default_dtype(dtype)
     run, found, seen = training.begin(recipe, 0, place), {}, []
+    if dtype != torch.float32:
+        run.module.to(dtype)
+        run.model = DistributedDataParallel(run.module) if place.n_processes > 1 else run.module
     run.module.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
     for step in range(1, max(STEPS) + 1):
         loss = place.sum(training.backward(run))
@@ -56,7 +59,6 @@ def gradients(recipe: Recipe, place: Place, dtype: torch.dtype) -> dict[str, Ten
             found |= {f"{step}.{name}": p.grad.clone() for name, p in run.module.named_parameters()}
             found |= {f"loss.{step}": torch.tensor(loss), f"seen.{step}": seen[-1].contiguous()}
         training.update(run)
-    torch.set_default_dtype(torch.float32)
     return found
 
 

@@ -137,5 +137,5 @@ def test_unknown_device_or_precision_is_refused_in_one_line(
 ) -> None:
     assert main(["train", LETTERS.name, "--out", str(tmp_path / "x"), option, value]) == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"train: {option[2:]} is '{value}', expected") and told.count("\n") == 1
+    assert told.startswith(f"recipes: {option[2:]} is '{value}', expected") and told.count("\n") == 1
     assert not (tmp_path / "x").exists()

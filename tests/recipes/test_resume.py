@@ -19,7 +19,7 @@ from companion.recipes import RECIPES, Recipe, checkpoint, training
 from tests.recipes.forks import KILLED, ROOT, Server, serving
 from tests.recipes.runs import SMALL, Left, left, step_of
 
-N_RUNS = 5  # killed at random moments, twice each
+N_RUNS = 8  # killed at random moments, twice each
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the processes to kill are forked; that is safe on Linux only"
 )
@@ -61,7 +61,7 @@ def kill(server: Server, folder: Path, name: str, *more: str, **how: Any) -> boo
 # ---- at random moments
 
 
-@pytest.mark.parametrize("every", [4, 1])
+@pytest.mark.parametrize(("name", "every"), [("letters-to-phonemes", 1), ("wikitext-2", 4)])
 def test_runs_killed_at_random_moments_end_where_an_unbroken_one_does(server, name, every, tmp_path) -> None:
     rng, more = np.random.default_rng(every), ["--set", f"checkpoint_every={every}"]
     started = time.perf_counter()
@@ -69,11 +69,13 @@ def test_runs_killed_at_random_moments_end_where_an_unbroken_one_does(server, na
     seconds, n_kills, steps = time.perf_counter() - started, 0, set()
     for k in range(N_RUNS):
         for share in (0.8, 0.5):
-            n_kills += kill(server, tmp_path / str(k), name, *more, kill_after=rng.uniform(0, share * seconds))
+            in_time = kill(server, tmp_path / str(k), name, *more, kill_after=rng.uniform(0, share * seconds))
+            n_kills += in_time
+            seconds *= 1 if in_time else 0.7  # the machine may be quicker now
             steps.add(step_of(tmp_path / str(k)))
         assert train(server, tmp_path / str(k), name, *more) == whole
-    assert n_kills > N_RUNS  # of twice as many; with both recipes and both intervals more than 20
-    assert len(steps) > N_RUNS / 2, f"all were killed at the same few steps: {steps}"
+    assert n_kills >= 10  # with both recipes at least 20
+    assert len(steps) >= 3, f"all were killed at the same few steps: {steps}"
 
 
 # ---- while a checkpoint is written
@@ -82,8 +84,9 @@ def test_runs_killed_at_random_moments_end_where_an_unbroken_one_does(server, na
 MOMENTS = [("os.fsync", n) for n in range(1, 9)] + [("os.replace", n) for n in range(1, 5)] + [("os.unlink", 1)]
 
 
-def test_runs_killed_while_writing_end_where_an_unbroken_one_does(server, name, tmp_path) -> None:
-    more = ["--steps", "9", "--set", "checkpoint_every=1"]
+def test_runs_killed_while_writing_end_where_an_unbroken_one_does(server, tmp_path) -> None:
+    name = "letters-to-phonemes"  # what is written, and how, is no matter of the recipe
+    more = ["--steps", "6", "--set", "checkpoint_every=1"]
     whole, seen = train(server, tmp_path / "whole", name, *more), set()
     for k, moment in enumerate(MOMENTS):
         folder = tmp_path / str(k)
