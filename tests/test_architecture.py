@@ -24,7 +24,8 @@ LEVELS = {
     5: "pytorch",
     6: "exercises recipes",
     7: "grading doctor",
-    8: "__main__",
+    8: "command_line",
+    9: "__main__",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}
 HEAVY = {"torch", "matplotlib", "sklearn", "scipy", "tqdm", "numba"}

@@ -29,10 +29,12 @@ file runs with the rights of whoever grades. Against that use a container withou
 limit on the number of processes does not hold for root, where only the watcher bounds them: do not grade as root.
 """
 
+import contextlib
 import functools
 import importlib.util
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -66,16 +68,40 @@ def command(
     """
     require_range("grade", "seconds", seconds, 0.1, 3600, "[]")
     require_range("grade", "memory", memory, LEAST_MEMORY, 1024, "[]")
-    jobs = max(1, (os.cpu_count() or 1) // 2) if jobs is None else jobs
-    require_whole("grade", "jobs", jobs, 1)
+    if jobs is not None:
+        require_whole("grade", "jobs", jobs, 1)
     names = tuple(dict.fromkeys(find(name).name for name in exercises))
     students = [Student(str(file), _contents(file), names) for file in files]
     _require_system()
     limits = Limits(float(seconds), int(memory * 2**30))
     _require_start(limits)
-    reports = graded(students, limits, jobs)
-    _print_json(reports) if as_json else _print_text(reports)
+    with _ended_in_order():
+        reports = graded(students, limits, jobs or _jobs(limits))
+        _print_json(reports) if as_json else _print_text(reports)
     return 0
+
+
+def _jobs(limits: Limits) -> int:
+    """Half of the cores, and no more than there is memory for."""
+    import psutil
+
+    return int(max(1, min((os.cpu_count() or 1) // 2, psutil.virtual_memory().available // limits.memory)))
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let also SIGTERM, and SIGHUP of a terminal that is closed, end what runs and remove its folders."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def graded(students: Sequence[Student], limits: Limits, jobs: int = 1) -> Iterator[report.Report]:

@@ -69,24 +69,27 @@ def _workers(student: Student, limits: Limits, cancelled: threading.Event) -> It
 
 
 def _judged(workers: list[Seen]) -> dict[str, Mark]:
-    """The marks that the workers came to; where one was stopped, the exercise it was at is wrong."""
+    """The marks that the workers came to; where an answer stopped one, that answer is wrong."""
     marks: dict[str, Mark] = {}
     for seen in workers:
         marks |= {name: Mark(*verdict) for name, verdict in seen.verdicts.items()}
-        if seen.judging is not None:
+        if seen.judging is not None and not seen.outside:
             marks[seen.judging] = Mark(seen.judging, "wrong", f"Stopped: {seen.stopped}.")
     return marks
 
 
 def _faults(student: Student, workers: list[Seen], judged: dict[str, Mark]) -> list[str]:
     """What kept the file or the rest of its answers from being judged."""
-    if not workers:
+    if len(student.contents) > MAX_FILE:
         return [f"the file has more than {MAX_FILE >> 20} MiB; remove the outputs of its cells"]
+    if not workers:
+        return []  # the reason is told elsewhere
     first, last = workers[0], workers[-1]
     faults = list(first.ran or [])
+    faults += [f"stopped from outside: {seen.stopped}" for seen in workers if seen.outside]
     if last.ran is None:
         faults.append(f"stopped while the file ran: {last.stopped}")
-    elif set(last.found) - set(judged):
+    elif set(last.found) - set(judged) and not last.outside:
         faults.append(f"stopped: {last.stopped}")
     return faults
 

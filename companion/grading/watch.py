@@ -59,6 +59,7 @@ class Seen:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     done: bool = False
     stopped: str = ""  # why it did not come to its end
+    outside: bool = False  # whether what stopped it is not the fault of what it was judging
     output: bytes = b""  # the first of what it printed
     printed: int = 0  # bytes
     rest: bytes = b""  # the beginning of a record
@@ -111,6 +112,8 @@ def run_worker(
             seen.stopped = _over_output(seen) or _over_time(seen, limits, now, deadline)
             if ended is not None and not heard:
                 seen.stopped = seen.stopped or _ending(ended)
+            # No answer kills its own process; the system does where memory is short, and a person may.
+            seen.outside = now > deadline or ended == -signal.SIGKILL
             if now > looked + LOOK_AROUND or processes() > crowd + MAX_PROCESSES:
                 seen.stopped = seen.stopped or _over_size(worker, limits)
                 looked, crowd = time.monotonic(), processes()

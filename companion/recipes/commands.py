@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ def train(
                 pass
         if place.writes:
             _close(run, folder)
-    return STOPPED if stopped else 0
+    return STOPPED if run.step < run.recipe.training.steps else 0
 
 
 def evaluate(name: str, device: str = "auto") -> int:
@@ -76,10 +77,13 @@ def evaluate(name: str, device: str = "auto") -> int:
     from companion.recipes import loading, places, training
 
     folder = folder_of(RECIPES[name]) if name in RECIPES else Path(name)
-    if not folder.is_dir():
-        raise ValueError(
-            f"evaluate: {name!r} is no folder and no recipe, expected a folder or one of: {', '.join(RECIPES)}"
-        )
+    if not (name and os.path.isdir(folder)):
+        if name in RECIPES:
+            raise ValueError(
+                f"evaluate: no checkpoint of {name} comes with the package; train one, and give its folder"
+            )
+        known = ", ".join(RECIPES)
+        raise ValueError(f"evaluate: {name!r:.80} is no folder and no recipe, expected a folder or one of: {known}")
     with places.enter(device) as place:
         recipe, module, header = loading.load_model(folder)
         task = recipe.task()

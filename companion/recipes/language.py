@@ -7,7 +7,6 @@ state at the end of one segment is the first state of the next, without its grad
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from companion.data.wikitext import load_wikitext
 from companion.recipes.settings import LanguageModel, Recipe
-from companion.recipes.task import ORDER, Batch, Data, Dropped, Task, lstm
+from companion.recipes.task import ORDER, Batch, Data, Dropped, Task, digest, lstm
 from companion.tree import Indices
 
 N_STREAMS = 64  # into which a text is cut to be evaluated; each starts from a state of zeros, so
@@ -52,10 +51,8 @@ class CharacterModel(nn.Module):
 def load() -> Data:
     """The characters of `load_wikitext`."""
     text = load_wikitext()
-    digest = hashlib.sha256()
-    for part in (text.train, text.validation, text.test):
-        digest.update(np.ascontiguousarray(part, np.int64).tobytes())
-    return Data(text, tuple(text.vocabulary), tuple(text.vocabulary), digest.hexdigest())
+    arrays = (text.train, text.validation, text.test)  # int64
+    return Data(text, tuple(text.vocabulary), tuple(text.vocabulary), digest(*arrays))
 
 
 def batch(recipe: Recipe, data: Data, seed: int, step: int) -> Batch:

@@ -6,7 +6,6 @@ The data and its split are those of the chapter *Bidirectional networks*; the mo
 from __future__ import annotations
 
 import functools
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from companion.data.phonemes import Words, load_phonemes, time_major
 from companion.recipes.settings import Recipe, TaggerModel
-from companion.recipes.task import ORDER, Batch, Data, Dropped, Task, lstm
+from companion.recipes.task import ORDER, Batch, Data, Dropped, Task, digest, lstm
 
 LETTERS = ("", *"abcdefghijklmnopqrstuvwxyz")
 
@@ -51,11 +50,9 @@ def load() -> Data:
         phonemes = load_phonemes()
     except ImportError as error:
         raise ValueError(str(error)) from error
-    digest = hashlib.sha256()
-    for words in (phonemes.train, phonemes.validation, phonemes.test):
-        digest.update(words.letters.tobytes())
-        digest.update(words.labels.tobytes())
-    return Data(phonemes, LETTERS, phonemes.labels, digest.hexdigest())
+    parts = (phonemes.train, phonemes.validation, phonemes.test)
+    arrays = [array for words in parts for array in (words.letters, words.labels)]
+    return Data(phonemes, LETTERS, phonemes.labels, digest(*arrays))
 
 
 def batch(recipe: Recipe, data: Data, seed: int, step: int) -> Batch:

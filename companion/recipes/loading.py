@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import companion
 from companion.recipes import RECIPES, Recipe, checkpoint
 from companion.recipes.settings import with_settings
+from companion.recipes.task import WEIGHTS, number_of
 
 # What must be the same in a checkpoint and in the run that goes on from it.
 SAME = ("recipe", "seed", "precision", "data_sha256")
@@ -37,24 +38,49 @@ def load_model(folder: Path) -> Loaded:
     header, tensors = checkpoint.read(folder)
     if header["recipe"] not in RECIPES:
         raise ValueError(f"{folder} has a checkpoint of {header['recipe']!r}, expected one of: {', '.join(RECIPES)}")
-    recipe = with_settings(RECIPES[header["recipe"]], header["settings"])
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, only to be written over
-        module = recipe.task().build(recipe.model, len(header["inputs"]), len(header["outputs"])).float()
+    recipe = _recipe(folder, header)
+    module = build(recipe, len(header["inputs"]), len(header["outputs"]))
     set_weights(folder, module, tensors)
     return Loaded(recipe, module.eval(), header)
 
 
+def build(recipe: Recipe, n_in: int, n_out: int, seed: int = 0) -> nn.Module:
+    """A recipe's model with its first weights, on the CPU; the generators of PyTorch are left as they were.
+
+    Raises ValueError when there is no memory for it.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(number_of(seed, WEIGHTS))
+        try:
+            module: nn.Module = recipe.task().build(recipe.model, n_in, n_out)
+            return module.float()
+        except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"recipe {recipe.name}: PyTorch cannot make a {recipe.model} ({reason})") from error
+
+
 def require_same_run(folder: Path, header: Mapping[str, Any], run: Mapping[str, Any]) -> None:
     """Raise ValueError, naming what differs, when a checkpoint is not of this run."""
-    saved, wanted = header["settings"], run["settings"]
-    pairs = [(name, header.get(name), run[name]) for name in SAME]
-    pairs += [(name, saved.get(name), wanted.get(name)) for name in {**wanted, **saved}]
-    for name, there, here in pairs:
-        if there != here:
-            raise ValueError(
-                f"the checkpoint in {folder} has {name} {there!r}, expected {here!r}: it is of another run"
-            )
+    _require_equal(folder, {name: header.get(name) for name in SAME}, {name: run[name] for name in SAME})
+    # What an older version did not have yet is as it was then.
+    _require_equal(folder, _recipe(folder, header).settings(), run["settings"])
     require_vocabulary(folder, header, run)
+
+
+def _recipe(folder: Path, header: Mapping[str, Any]) -> Recipe:
+    """The recipe with the settings in a header."""
+    try:
+        return with_settings(RECIPES[header["recipe"]], header["settings"])
+    except ValueError as error:
+        raise ValueError(f"the checkpoint in {folder} cannot be used: {error}") from error
+
+
+def _require_equal(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    for name in here:
+        if there[name] != here[name]:
+            raise ValueError(
+                f"the checkpoint in {folder} has {name} {there[name]!r}, expected {here[name]!r}: it is of another run"
+            )
 
 
 def require_data(folder: Path, header: Mapping[str, Any], data: Any) -> None:

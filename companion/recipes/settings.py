@@ -5,10 +5,14 @@ A recipe names a task; the task holds the code. Nothing here needs PyTorch, so t
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, get_type_hints
 
 from companion.validate import require_range, require_whole
+
+# Larger ones are slips of the finger, and PyTorch does not survive them.
+MAX_SIZE = 1_000_000_000
+MAX_NUMBER = 1e37
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "warmup", "evaluate_every", "checkpoint_every"):
-            require_whole("recipe", name, getattr(self, name), 1)
+            _require_size(name, getattr(self, name))
         for name in ("learning_rate", "max_norm"):
-            require_range("recipe", name, getattr(self, name), 0, float("inf"), "()")
+            require_range("recipe", name, getattr(self, name), 0, MAX_NUMBER, "(]")
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,22 @@ class LanguageModel:
 
     def __post_init__(self) -> None:
         _require_model(self)
-        require_whole("recipe", "segment", self.segment, 1)
+        _require_size("segment", self.segment)
+
+
+def _require_size(name: str, value: int) -> None:
+    require_whole("recipe", name, value, 1)
+    require_range("recipe", name, value, 1, MAX_SIZE, "[]")
 
 
 def _require_model(model: Any) -> None:
     for name in ("n_embedding", "n_hidden", "n_layers"):
-        require_whole("recipe", name, getattr(model, name), 1)
+        _require_size(name, getattr(model, name))
     require_range("recipe", "dropout", model.dropout, 0, 1, "[)")
+
+
+# What a setting of this type is called in a message.
+EXPECTED: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 class Recipe(NamedTuple):
@@ -87,18 +100,35 @@ def change(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     for name in changes:
         if name not in recipe.settings():
             near = difflib.get_close_matches(name, recipe.settings(), n=1, cutoff=0)
-            raise ValueError(f"recipe {recipe.name}: there is no setting {name!r}; the nearest is {near[0]!r}")
+            raise ValueError(f"recipe {recipe.name}: there is no setting {name!r:.60}; the nearest is {near[0]!r}")
     return recipe._replace(model=_changed(recipe.model, changes), training=_changed(recipe.training, changes))
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """The recipe with all its settings given as values, as a checkpoint has them; raises ValueError when they are not these."""
-    if settings.keys() != recipe.settings().keys():
+    """The recipe with all its settings given as values, as a checkpoint has them; one that is missing has its default.
+
+    Raises ValueError for a setting that the recipe does not have, and for one that is missing and has no default.
+    """
+    if unknown := settings.keys() - recipe.settings().keys():
         raise ValueError(
-            f"recipe {recipe.name}: the settings are {sorted(settings)}, expected {sorted(recipe.settings())}: "
-            "the checkpoint is of another version"
+            f"recipe {recipe.name}: the checkpoint is of another version: it has {sorted(unknown)}, not known here"
         )
-    return change(recipe, {name: str(value) for name, value in settings.items()})
+    return recipe._replace(
+        model=_given(recipe, recipe.model, settings), training=_given(recipe, recipe.training, settings)
+    )
+
+
+def _given(recipe: Recipe, like: Any, settings: Mapping[str, Any]) -> Any:
+    values = {}
+    for field in fields(like):
+        kind = get_type_hints(type(like))[field.name]
+        if field.name not in settings and field.default is MISSING:
+            raise ValueError(f"recipe {recipe.name}: the checkpoint is of another version: it lacks {field.name}")
+        value = settings.get(field.name, field.default)
+        if type(value) is not kind:
+            raise ValueError(f"recipe: {field.name} is {value!r:.60}, expected {EXPECTED[kind]}")
+        values[field.name] = value
+    return type(like)(**values)
 
 
 def _changed(settings: Any, changes: Mapping[str, str]) -> Any:
@@ -107,9 +137,9 @@ def _changed(settings: Any, changes: Mapping[str, str]) -> Any:
     return replace(settings, **{name: _read(name, changes[name], types[name]) for name in own})
 
 
-def _read(name: str, text: str, kind: type) -> Any:
+def _read(name: str, text: str, kind: Callable[[str], Any]) -> Any:
+    read = {"true": True, "false": False}.__getitem__ if kind is bool else kind
     try:
-        return kind(text)
-    except ValueError:
-        expected = {"int": "a whole number", "float": "a number"}[kind.__name__]
-        raise ValueError(f"recipe: {name} is {text!r}, expected {expected}") from None
+        return read(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"recipe: {name} is {text!r:.60}, expected {EXPECTED[kind]}") from None

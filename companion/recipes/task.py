@@ -7,10 +7,13 @@ that share a batch see what one process would.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 # The streams of random numbers that one seed gives.
@@ -65,10 +68,13 @@ class Task(NamedTuple):
 # or None, the state that goes from batch to batch; dropped is a Dropped, or None when evaluating.
 
 
+def digest(*arrays: NDArray[Any]) -> str:
+    """The SHA-256 of what the arrays hold, for `Data`."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
 def number_of(seed: int, stream: int, *more: int) -> int:
     """A seed for one purpose, far from those of other purposes and of seeds near by."""
-    import numpy as np
-
     return int(np.random.SeedSequence([seed, stream, *more]).generate_state(1, "uint64")[0] >> 1)
 
 

@@ -21,13 +21,14 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from companion.recipes import checkpoint
-from companion.recipes.loading import require_same_run, require_tensors, set_weights, versions
+from companion.recipes.loading import build, require_same_run, require_tensors, set_weights, versions
 from companion.recipes.logbook import append, cut_back
 from companion.recipes.places import Place
 from companion.recipes.settings import Recipe
-from companion.recipes.task import DROPOUT, WEIGHTS, Data, Dropped, Task, number_of
+from companion.recipes.task import DROPOUT, Data, Dropped, Task, number_of
 
 LOG_EVERY = 10  # updates
+LEAST_SCALE = 1e-3  # of the loss in float16; it starts at 65,536 and is halved at each overflow
 ADAM = ("step", "exp_avg", "exp_avg_sq")  # what PyTorch's Adam keeps of each parameter
 
 
@@ -68,22 +69,11 @@ def begin(recipe: Recipe, seed: int = 0, place: Place = Place()) -> Run:  # noqa
     place.sum(0.0)
     data = task.load()
     task.batch(recipe, data, seed, 1)  # raises where there is too little data for one
-    module = _build(recipe, task, data, seed).to(place.device)
+    module = build(recipe, len(data.inputs), len(data.outputs), seed).to(place.device)
     model = DistributedDataParallel(module) if place.n_processes > 1 else module
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.training.learning_rate)
     scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "float16")
     return Run(recipe, seed, place, task, data, module, model, optimizer, scaler)
-
-
-def _build(recipe: Recipe, task: Task, data: Data, seed: int) -> nn.Module:
-    """The model with its first weights; the generators of PyTorch are left as they were."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(number_of(seed, WEIGHTS))
-        try:
-            return task.build(recipe.model, len(data.inputs), len(data.outputs)).float()
-        except (MemoryError, OverflowError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"train: PyTorch cannot make a model with {recipe.model} ({reason})") from error
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -123,10 +113,14 @@ def update(run: Run) -> None:
     if not run.scaler.is_enabled() and not math.isfinite(norm):
         raise ValueError(
             f"train: the gradient of {run.recipe.name} with seed {run.seed} is not finite at step {run.step + 1}; "
-            "lower learning_rate or max_norm"
+            "lower learning_rate"
         )
     run.scaler.step(run.optimizer)
     run.scaler.update()
+    if run.scaler.get_scale() < LEAST_SCALE:
+        raise ValueError(
+            f"train: in float16 the loss of {run.recipe.name} overflows at any scale at step {run.step + 1}"
+        )
     run.step += 1
 
 
@@ -227,9 +221,11 @@ def restore(run: Run, folder: Path) -> None:
     header, tensors = checkpoint.read(folder)
     require_same_run(folder, header, header_of(run))
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("model.")}
-    require_tensors(folder, kept, _expected(run, header["step"]))
+    # In float16 Adam may not have come to its first step yet.
+    stepped = header["step"] > 0 and (not run.scaler.is_enabled() or any(name.startswith("adam.") for name in kept))
+    require_tensors(folder, kept, _expected(run, header["step"], stepped))
     set_weights(folder, run.module, tensors)
-    if header["step"]:
+    if stepped:
         for name, parameter in run.module.named_parameters():
             saved = {key: tensors[f"adam.{key}.{name}"] for key in ADAM}
             # The averages are where the parameter is; Adam counts on the CPU.
@@ -245,12 +241,12 @@ def restore(run: Run, folder: Path) -> None:
         cut_back(folder, run.step)
 
 
-def _expected(run: Run, step: int) -> dict[str, Tensor]:
+def _expected(run: Run, step: int, stepped: bool) -> dict[str, Tensor]:
     """Tensors of the shapes and types that a checkpoint of this run has besides the weights."""
     like = {f"scaler.{key}": torch.tensor(value) for key, value in run.scaler.state_dict().items()}
     if not step:
         return like
-    for name, parameter in run.module.named_parameters():
+    for name, parameter in run.module.named_parameters() if stepped else ():
         like |= {f"adam.{key}.{name}": parameter for key in ADAM[1:]}
         like[f"adam.{ADAM[0]}.{name}"] = torch.tensor(0.0)
     batch = run.task.batch(run.recipe, run.data, run.seed, step)

@@ -197,3 +197,20 @@ def test_file_may_import_what_lies_beside_it(capsys: Capture, write: Write, tmp_
     status, out, _ = run("check", str(file), capsys=capsys)
     assert (status, out.splitlines()[-1]) == (0, "1 correct, 0 wrong, 0 not done")
     assert str(tmp_path) not in sys.path
+
+
+def test_files_of_the_current_folder_are_not_taken_for_pythons_own(tmp_path: Path) -> None:
+    for name in ("random.py", "numpy.py", "argparse.py"):
+        (tmp_path / name).write_text("raise SystemExit('a student handed this in')\n")
+    (tmp_path / "ada.py").write_text("parameter_count = 2410\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "companion", "grade", "ada.py"],
+        cwd=tmp_path,
+        env={"PATH": "", "PYTHONPATH": str(Path(companion.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nn.parameter_count: correct." in done.stdout
