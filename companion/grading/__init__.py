@@ -2,12 +2,13 @@
 
     python -m companion grade FILE... [--json] [--exercise NAME]... [--seconds 10] [--memory 2] [--jobs N]
 
-A file is a Python module or a notebook; its name is the student's name in the report. Each is copied alone into an empty
-folder, so it cannot read a file that lay beside it. It runs without this process's variables, input and open files, within
-limits of time (`--seconds` for an answer, 60 times that for the file itself, 180 times for everything), memory (`--memory`,
-in GiB), output (10 MiB), and files (64 MiB each, 256 MiB together). It may not start processes. What ends a
-worker, as `os._exit`, a crash or an endless loop, costs the exercise it happened in; the others are judged in a new worker,
-in a new folder. What happens while the file itself runs leaves its later answers without a mark, and the report says why.
+A file is a Python module or a notebook; its name is the student's name in the report. Each is copied alone into an
+empty folder, so it cannot read a file that lay beside it. It runs without this process's variables, input and open
+files, within limits of time (`--seconds` for an answer, 60 times that for the file itself, 180 times for everything),
+memory (`--memory`, in GiB), output (10 MiB), and files (64 MiB each, 256 MiB together). It is refused new processes, as
+far as Python asks; otherwise they are bounded to 8. What ends a worker, as `os._exit`, a crash or an endless loop,
+costs the exercise it happened in; the others are judged in a new worker, in a new folder. What happens while the file
+itself runs leaves its later answers without a mark, and the report says why.
 
 An answer bears the name of its exercise's function, or is handed to `check`, which here only collects: a chapter with the
 answers filled in can be handed in as it is. Where a file has two answers to an exercise, one that is right is enough.

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def train(
         raise ValueError(f"train: seed is {seed}, expected a whole number of at least 0")
     folder = out or Path("runs") / f"{name}-seed{seed}"
     _require_torch("train")
-    from companion.recipes import places, training
+    from companion.recipes import checkpoint, places, training
 
     with places.enter(device, precision) as place:
         run = training.begin(recipe, seed, place)
@@ -62,7 +62,10 @@ def train(
             _make(folder)
         hold = alone(folder) if place.writes else contextlib.nullcontext()
         with hold, _stopped_by_signals(place.n_processes == 1) as stopped:
+            before = checkpoint.read_header(folder / checkpoint.HEADER) if checkpoint.exists(folder) else {}
             training.settle(run, folder, resume or places.restarted())
+            if place.writes:
+                _tell_changes(before, training.header_of(run))
             updates = training.train(run, folder, lambda: bool(stopped))
             for _ in _with_bar(updates, run) if place.writes else updates:
                 pass
@@ -147,6 +150,18 @@ def _with_bar(updates: Iterator[Any], run: Any) -> Iterator[Any]:
             if update.loss is not None:
                 bar.set_postfix({"loss": f"{update.loss:.3f}"} | {k: f"{v:.4f}" for k, v in update.metrics.items()})
             yield update
+
+
+def _tell_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Say what is not as it was when the checkpoint was written: then a run goes on, but not bit for bit."""
+    there, here = ({**header.get("versions", {}), **header} for header in (before, now))
+    names = [*now["versions"], "device", "processes", "threads"]
+    changed = [
+        f"{name} {there[name]}, now {here[name]}" for name in names if name in there and there[name] != here[name]
+    ]
+    if changed:
+        text = f"The checkpoint was written with {'; '.join(changed)}: the run goes on, but not bit for bit as it would have."
+        print(text, file=sys.stderr)
 
 
 def _close(run: Any, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -277,3 +278,16 @@ def test_bad_input_has_its_exit_status_in_a_process_of_its_own(tmp_path: Path) -
     status, out, err = companion_says("train", LETTERS, "--set", "n_hiden=3", "--out", str(tmp_path / "a"))
     assert (status, out) == (2, "")
     assert err == f"recipe {LETTERS}: there is no setting 'n_hiden'; the nearest is 'n_hidden'\n"
+
+
+@pytest.mark.usefixtures("small")
+def test_resuming_with_other_versions_is_told(capsys: Capture) -> None:
+    assert run("train", LETTERS, "--out", "a", capsys=capsys)[0] == 0
+    path = Path("a") / checkpoint.HEADER
+    header = json.loads(path.read_text())
+    assert "but not bit for bit" not in run("train", LETTERS, "--out", "a", "--resume", capsys=capsys)[2]
+    path.write_text(json.dumps(header | {"threads": 64, "versions": header["versions"] | {"torch": "1.0"}}))
+    status, _, err = run("train", LETTERS, "--out", "a", "--resume", capsys=capsys)
+    assert status == 0
+    assert "The checkpoint was written with torch 1.0, now " in err
+    assert "; threads 64, now 1: the run goes on, but not bit for bit" in err
