@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed
@@ -79,11 +79,26 @@ def enter(device: str = "auto", precision: str = "float32") -> Iterator[Place]:
     if "WORLD_SIZE" not in os.environ:
         yield place
         return
-    distributed.init_process_group("nccl" if place.device.type == "cuda" else "gloo")
+    _meet("nccl" if place.device.type == "cuda" else "gloo")
     try:
         yield place
     finally:
         distributed.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    """Connect the processes.
+
+    On one machine, torchrun keeps the store in which they find each other's addresses when it starts them anew. So each
+    start uses names of its own there: the restarted would find the addresses of the dead.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        distributed.init_process_group(backend)
+        return
+    torch_distributed: Any = distributed  # the types of PyTorch leave out these two
+    store, rank, n_processes = next(torch_distributed.rendezvous("env://"))
+    own = torch_distributed.PrefixStore(f"start-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=n_processes)
 
 
 _TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
@@ -97,7 +112,8 @@ def restarted() -> bool:
 def _device(name: str, local_rank: int) -> torch.device:
     require_known("recipes", "device", name, {"auto": 0, "cpu": 0, "cuda": 0})
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "cpu" or (name == "auto" and n_gpus <= local_rank):
+    all_have_one = n_gpus >= int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if name == "cpu" or (name == "auto" and not all_have_one):
         return torch.device("cpu")
     if n_gpus <= local_rank:
         raise ValueError(
@@ -113,7 +129,7 @@ def _require_precision(place: Place) -> None:
     if place.precision == "float32":
         return
     with torch.random.fork_rng(devices=[]):  # its weights are drawn from the caller's generator
-        layer = torch.nn.LSTM(2, 3).to(place.device)
+        layer = torch.nn.LSTM(2, 3, dtype=torch.float32).to(place.device)
     try:
         with place.autocast():
             ys, _ = layer(torch.ones(2, 1, 2, device=place.device))

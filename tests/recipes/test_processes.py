@@ -31,9 +31,7 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 100  # seconds for whatever a process is waited for
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}  # of gradients, relative to the norm of each tensor
 WEIGHTS = 1e-5  # of weights after 20 updates, likewise
-LONG = 300  # updates of a run that is killed twice: some seconds
-# Each start with a store of its own: in the one that torchrun 2.13 keeps, the restarted find the addresses of the dead.
-OWN_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+LONG = 200  # updates of a run that is killed twice: some seconds
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun is tested on Linux and macOS only")
 Tensors = Mapping[str, torch.Tensor]
@@ -58,7 +56,7 @@ def torchrun(log: Path, *arguments: str) -> Iterator[psutil.Popen]:
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=environment | OWN_STORE | {"PYTHONPATH": str(ROOT)},
+            env=environment | {"PYTHONPATH": str(ROOT)},
         )
         try:
             yield agent
@@ -213,6 +211,8 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
     command = ("-m", "companion", "train", LETTERS.name, "--batch=63", "--device=cpu", "--out", str(tmp_path / "out"))
     status, printed = ended(tmp_path / "log", *command)
     assert status == 1
-    assert printed.count("train: batch is 63, expected a multiple of the 2 processes that share it\n") == 2
+    # Both say so, unless torchrun ends the second because the first has ended.
+    told = "train: batch is 63, expected a multiple of the 2 processes that share it\n"
+    assert 1 <= printed.count(told) <= 2
     assert "exitcode  : 2" in printed
     assert not (tmp_path / "out").exists()
