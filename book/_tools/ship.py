@@ -23,33 +23,58 @@ def main(folders: list[Path]) -> None:
     for folder in folders:
         recipe, module, header = loading.load_model(folder)
         if header["step"] != recipe.training.steps:
-            sys.exit(f"{folder} stands at step {header['step']}, expected {recipe.training.steps}: the run is not finished")
+            sys.exit(
+                f"{folder} stands at step {header['step']}, expected {recipe.training.steps}: the run is not finished"
+            )
         task = recipe.task()
         data = task.load()
         loading.require_data(folder, header, data)
-        reached = {part: training.measure(task, module, getattr(data.parts, part)) for part in ("validation", "test")}
-        runs.append({"seed": header["seed"], "seconds": header["seconds"], **reached})
+        reached = {
+            part: training.measure(task, module, getattr(data.parts, part))
+            for part in ("validation", "test")
+        }
+        runs.append(
+            {"seed": header["seed"], "seconds": header["seconds"], **reached}
+        )
         headers.append(header)
         print(runs[-1])
-    if any(header[name] != headers[0][name] for header in headers for name in ALIKE):
-        sys.exit(f"the runs differ in more than the seed; expected the same {', '.join(ALIKE)}")
+    if any(
+        header[name] != headers[0][name] for header in headers for name in ALIKE
+    ):
+        sys.exit(
+            f"the runs differ in more than the seed; expected the same {', '.join(ALIKE)}"
+        )
     _write(folders[0], headers[0], runs)
 
 
 def _write(run: Path, header: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     _, tensors = checkpoint.read(run)
-    weights = {name: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    weights = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model.")
+    }
     n_parameters = sum(tensor.numel() for tensor in weights.values())
     folder = FOLDER / header["recipe"]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    checkpoint.write(folder, {**header, "parameters": n_parameters, "runs": runs}, weights)
-    files = sorted(path for path in FOLDER.rglob("*") if path.is_file() and path != SUMS)
+    checkpoint.write(
+        folder, {**header, "parameters": n_parameters, "runs": runs}, weights
+    )
+    files = sorted(
+        path for path in FOLDER.rglob("*") if path.is_file() and path != SUMS
+    )
     if (size := sum(path.stat().st_size for path in files)) > MAX_BYTES:
-        sys.exit(f"the checkpoints take {size:,} bytes, expected at most {MAX_BYTES:,} together")
-    lines = [f"{sha256(path)}  {path.relative_to(FOLDER).as_posix()}\n" for path in files]
+        sys.exit(
+            f"the checkpoints take {size:,} bytes, expected at most {MAX_BYTES:,} together"
+        )
+    lines = [
+        f"{sha256(path)}  {path.relative_to(FOLDER).as_posix()}\n" for path in files
+    ]
     write_atomically(SUMS, "".join(lines).encode())
-    print(f"{header['recipe']}: {n_parameters:,} parameters; all checkpoints together {size:,} bytes")
+    print(
+        f"{header['recipe']}: {n_parameters:,} parameters; all checkpoints together {size:,} bytes"
+    )
 
 
 if __name__ == "__main__":
