@@ -128,5 +128,7 @@ def _judge(name: str, answer: Any, seconds: float) -> Verdict:
 def _short(text: str) -> str:
     """A text cut to its limit; with a word on why a file is not there that the student has."""
     cut = text if len(text) <= MESSAGE else text[:MESSAGE] + " ..."
-    alone = "FileNotFoundError" in cut or "ModuleNotFoundError" in cut
-    return cut + (" (a file is graded alone, in an empty folder)" if alone else "")
+    if "FileNotFoundError" in cut:
+        return cut + " (a file is graded alone, in an empty folder)"
+    missing = "ModuleNotFoundError" in cut
+    return cut + (" (a file is graded alone, with the packages that are installed here)" if missing else "")

@@ -63,7 +63,9 @@ def train(
         hold = alone(folder) if place.writes else contextlib.nullcontext()
         with hold, _stopped_by_signals(place.n_processes == 1) as stopped:
             before = checkpoint.read_header(folder / checkpoint.HEADER) if checkpoint.exists(folder) else {}
-            training.settle(run, folder, resume or places.restarted())
+            # A restart goes on with what this call of torchrun began, and with nothing else.
+            again = places.restarted() and before.get("launch") == places.launch()
+            training.settle(run, folder, resume or again)
             if place.writes:
                 _tell_changes(before, training.header_of(run))
             updates = training.train(run, folder, lambda: bool(stopped))

@@ -79,7 +79,8 @@ def _require_equal(folder: Path, there: Mapping[str, Any], here: Mapping[str, An
     for name in here:
         if there[name] != here[name]:
             raise ValueError(
-                f"the checkpoint in {folder} has {name} {there[name]!r}, expected {here[name]!r}: it is of another run"
+                f"the checkpoint in {folder} has {name} {there[name]!r}, expected {here[name]!r}: it is of another run; "
+                "to go on with one, give the options that it was started with"
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -102,6 +103,11 @@ def _meet(backend: str) -> None:
 
 
 _TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+
+
+def launch() -> str:
+    """What tells one call of `torchrun` from another: the process of its agent; empty without torchrun."""
+    return f"{platform.node()}-{os.getppid()}" if "TORCHELASTIC_RESTART_COUNT" in os.environ else ""
 
 
 def restarted() -> bool:

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from companion.recipes import checkpoint
 from companion.recipes.loading import build, require_same_run, require_tensors, set_weights, versions
 from companion.recipes.logbook import append, cut_back
-from companion.recipes.places import Place
+from companion.recipes.places import Place, launch
 from companion.recipes.settings import Recipe
 from companion.recipes.task import DROPOUT, Data, Dropped, Task, number_of
 
@@ -197,6 +197,7 @@ def header_of(run: Run) -> dict[str, Any]:
         "versions": versions(),
         "device": str(run.place.device),
         "processes": run.place.n_processes,
+        "launch": launch(),
         "threads": torch.get_num_threads(),
     }
 

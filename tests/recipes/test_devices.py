@@ -139,3 +139,18 @@ def test_unknown_device_or_precision_is_refused_in_one_line(
     told = capsys.readouterr().err
     assert told.startswith(f"recipes: {option[2:]} is '{value}', expected") and told.count("\n") == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_restart_goes_on_with_what_the_same_launch_began_and_with_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--set", "n_hidden=2", "--set", "n_layers=1", "--set", "n_embedding=2", "--steps", "1", "--device", "cpu"]
+    train = ["train", "letters-to-phonemes", *small, "--out"]
+    assert main([*train, str(tmp_path / "old")]) == 0
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    assert main([*train, str(tmp_path / "own")]) == 0
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert main([*train, str(tmp_path / "own")]) == 0
+    capsys.readouterr()
+    assert main([*train, str(tmp_path / "old")]) == 2
+    assert "already holds a run" in capsys.readouterr().err
