@@ -188,7 +188,8 @@ def test_run_that_is_there_is_neither_overwritten_nor_mixed_with_another(capsys:
         "has n_hidden 4, expected 5": ["--set", "n_hidden=5"],
     }
     for told, arguments in others.items():
-        expected = f"the checkpoint in a {told}: it is of another run"
+        why = "it is of another run; to go on with one, give the options that it was started with"
+        expected = f"the checkpoint in a {told}: {why}"
         assert refusal(*again, "--resume", *arguments, capsys=capsys) == expected
     assert "has recipe 'letters-to-phonemes', expected 'wikitext-2'" in refusal(
         "train", "wikitext-2", "--out", "a", "--resume", capsys=capsys
