@@ -1,0 +1,122 @@
+"""What the controller of a neural Turing machine says to its heads (chapter *Neural Turing machines*; Graves et al. 2014).
+
+One linear map of the controller's output gives z (B, P), the parameters of all heads. Each block of it is squashed into the range
+that its stage of addressing asks for; the paper names the ranges, and leaves the functions open but for later practice:
+
+    key, add          tanh            -1 ... 1             strength beta    softplus         > 0
+    gate, erase       sigma           0 ... 1              sharpness gamma  1 + softplus     > 1
+    s                 softmax over the 2 R + 1 moves of a head, R = `shift_range`
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from companion.addressing import (
+    ContentCache,
+    InterpolateCache,
+    SharpenCache,
+    ShiftCache,
+    content_address,
+    content_address_backward,
+    interpolate,
+    interpolate_backward,
+    sharpen,
+    sharpen_backward,
+    shift,
+    shift_backward,
+)
+from companion.ops import sigmoid, softmax, softmax_backward
+from companion.tree import Array
+
+
+class NTMSizes(NamedTuple):
+    """What an NTM has beside its controller."""
+
+    rows: int = 128  # N
+    width: int = 20  # M numbers a row
+    read_heads: int = 1  # R
+    write_heads: int = 1  # W; K = R + W heads, those that read first
+    shift_range: int = 1  # a head moves by at most so many rows a step
+
+
+class HeadParameters(NamedTuple):
+    """The parameters of all heads at one step; before they are squashed, the blocks of z in this order."""
+
+    key: Array  # (B, K, M) tanh
+    strength: Array  # (B, K) softplus
+    gate: Array  # (B, K) sigma
+    s: Array  # (B, K, S) softmax over the S = 2 shift_range + 1 moves
+    sharpness: Array  # (B, K) 1 + softplus
+    erase: Array  # (B, W, M) sigma
+    add: Array  # (B, W, M) tanh
+
+
+def head_shapes(sizes: NTMSizes) -> HeadParameters:
+    """The shape of each block, without the batch."""
+    K, M, S = sizes.read_heads + sizes.write_heads, sizes.width, 2 * sizes.shift_range + 1
+    shapes: Any = (K, M), (K,), (K,), (K, S), (K,), (sizes.write_heads, M), (sizes.write_heads, M)
+    return HeadParameters(*shapes)
+
+
+def head_parameters(sizes: NTMSizes, z: Array) -> HeadParameters:
+    """What a linear map z (B, P) says to the heads, each number squashed into its range."""
+    shapes = head_shapes(sizes)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = np.split(z, ends[:-1], axis=1)
+    raw = HeadParameters(*(part.reshape(len(z), *shape) for part, shape in zip(parts, shapes, strict=True)))
+    return HeadParameters(
+        np.tanh(raw.key),
+        np.logaddexp(raw.strength, np.zeros_like(raw.strength)),
+        sigmoid(raw.gate),
+        softmax(raw.s),
+        1 + np.logaddexp(raw.sharpness, np.zeros_like(raw.sharpness)),
+        sigmoid(raw.erase),
+        np.tanh(raw.add),
+    )
+
+
+def head_parameters_backward(heads: HeadParameters, dheads: HeadParameters) -> Array:
+    """Gradient of z (B, P) from those of the parameters; the slope of a softplus y is 1 - e^-y."""
+    dz = HeadParameters(
+        dheads.key * (1 - heads.key**2),
+        dheads.strength * -np.expm1(-heads.strength),
+        dheads.gate * heads.gate * (1 - heads.gate),
+        softmax_backward(heads.s, dheads.s),
+        dheads.sharpness * -np.expm1(1 - heads.sharpness),
+        dheads.erase * heads.erase * (1 - heads.erase),
+        dheads.add * (1 - heads.add**2),
+    )
+    return np.concatenate([block.reshape(len(heads.key), -1) for block in dz], axis=1)
+
+
+# --- addressing, all four stages
+
+
+class AddressCache(NamedTuple):
+    """What `address` keeps for the way back; the weighting after each stage stands in the next one."""
+
+    content: ContentCache
+    interpolate: InterpolateCache
+    shift: ShiftCache
+    sharpen: SharpenCache
+
+
+def address(heads: HeadParameters, memory: Array, prev: Array) -> tuple[Array, AddressCache]:
+    """The next weighting (B, K, N) of every head, from memory (B, N, M) and the weighting before (B, K, N)."""
+    w_c, content = content_address(heads.key, heads.strength, memory)
+    w_g, interpolated = interpolate(w_c, heads.gate, prev)
+    w_s, shifted = shift(w_g, heads.s)
+    w, sharpened = sharpen(w_s, heads.sharpness)
+    return w, AddressCache(content, interpolated, shifted, sharpened)
+
+
+def address_backward(cache: AddressCache, dw: Array) -> tuple[tuple[Array, Array, Array, Array, Array], Array, Array]:
+    """Gradients of key, strength, gate, s and sharpness, of memory (B, N, M), and of the weighting before (B, K, N)."""
+    dw_s, dsharpness = sharpen_backward(cache.sharpen, dw)
+    dw_g, ds = shift_backward(cache.shift, dw_s)
+    dw_c, dgate, dprev = interpolate_backward(cache.interpolate, dw_g)
+    dkey, dstrength, dmemory = content_address_backward(cache.content, dw_c)
+    return (dkey, dstrength, dgate, ds, dsharpness), dmemory, dprev
