@@ -17,10 +17,10 @@ MAX_LINES = 300
 # A folder stands at one level as a whole. Give a new file its place here.
 LEVELS = {
     0: "tree validate files ops claims show data log_linear ngram",
-    1: "optim gradcheck feedforward bptt",
-    2: "rnn lstm gru markov emissions log_space forward_backward hmm baum_welch",
-    3: "bidirectional stacked sequence fast",
-    4: "train plot drawing diagrams sequence_diagrams slider timeline",
+    1: "optim gradcheck feedforward bptt addressing",
+    2: "rnn lstm gru markov emissions log_space forward_backward hmm baum_welch heads",
+    3: "bidirectional stacked sequence ntm fast",
+    4: "train plot drawing diagrams sequence_diagrams slider timeline episode_plots",
     5: "pytorch",
     6: "exercises recipes",
     7: "grading doctor",
