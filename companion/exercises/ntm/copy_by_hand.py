@@ -1,0 +1,286 @@
+"""Extend: say by hand to one head what a controller would have to learn to say."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from companion.exercises.compare import described
+from companion.exercises.exercise import Exercise, Mistake
+from companion.exercises.judge import Problem
+from companion.tree import Array
+
+NAMES = ("key", "strength", "gate", "move", "sharpness", "erase")
+
+
+def run_head(
+    xs: Array,
+    memory: Array,
+    row: int,
+    key: Array,
+    strength: Array,
+    gate: Array,
+    move: Array,
+    sharpness: Array,
+    erase: Array,
+) -> Array:
+    """Inputs xs (T, M), memory (N, M), first row, what is told -> reads (T, M)."""
+    w, reads = np.eye(len(memory))[row], []
+    for t in range(len(xs)):
+        norms = np.linalg.norm(memory, axis=1) * np.linalg.norm(key[t]) + 1e-9
+        cosine = memory @ key[t] / norms
+        e = np.exp(strength[t] * (cosine - cosine.max()))
+        w = gate[t] * e / e.sum() + (1 - gate[t]) * w
+        beside = np.roll(w, move[t] - 1) + np.roll(w, move[t] + 1)
+        w = (0.9 * np.roll(w, move[t]) + 0.05 * beside) ** sharpness[t]
+        w = w / w.sum()
+        reads.append(w @ memory)
+        memory = memory * (1 - erase[t] * w[:, None]) + w[:, None] * xs[t]
+    return np.stack(reads)
+
+
+def head_by_hand(L: int, M: int) -> tuple[Array, ...]:
+    """L vectors, M numbers a row -> key, strength, gate, move, sharpness, erase.
+
+    key (T, M), all others (T,); T = 2 L + 1 steps: the mark, L vectors, L answers.
+    """
+    answer = np.arange(2 * L + 1) > L
+    key = np.zeros((2 * L + 1, M))
+    key[:, 0] = 1
+    gate = np.where(np.arange(2 * L + 1) == L + 1, 1.0, 0.0)
+    steady = np.ones(2 * L + 1)
+    return key, 50 * steady, gate, np.ones(2 * L + 1, int), 10 * steady, np.where(answer, 0.0, 1.0)
+
+
+def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
+    """In the last two the head goes round the end of the memory."""
+
+    def case(L: int, M: int, N: int, row: int) -> tuple[Any, ...]:
+        xs, memory = np.zeros((2 * L + 1, M)), rng.integers(0, 2, (N, M)) * 1.0
+        xs[0, 0], memory[:, 0] = 1, 0
+        xs[1 : L + 1, 1:] = rng.integers(0, 2, (L, M - 1))
+        return xs, memory, row
+
+    return [case(4, 8, 11, 2), case(1, 5, 6, 0), case(2, 7, 5, 4), case(9, 9, 12, 8)]
+
+
+def _run(answer: Any, xs: Array, memory: Array, row: int) -> dict[str, Any]:
+    """What the head reads in the answering steps; what is clearly a bit counts as this bit."""
+    L, M = len(xs) // 2, memory.shape[1]
+    told = answer(L, M)
+    if told is None or told is ...:
+        return {"what it reads": told}
+    reads = run_head(xs, memory, row, *_checked(told, L, M))[L + 1 :]
+    clear = np.where(np.abs(reads - 1) < 0.1, 1.0, np.where(np.abs(reads) < 0.1, 0.0, reads))
+    return {"what it reads": clear}
+
+
+def _checked(told: Any, L: int, M: int) -> list[Array]:
+    """The six arrays, if their shapes and ranges are right."""
+    T = 2 * L + 1
+    if not isinstance(told, tuple | list) or len(told) != len(NAMES):
+        raise Problem(f"head_by_hand returned {described(told)}, expected {', '.join(NAMES)}.")
+    arrays = []
+    for name, value in zip(NAMES, told, strict=True):
+        try:
+            array = np.array(value, dtype=float)
+        except (TypeError, ValueError):
+            raise Problem(f"head_by_hand: {name} holds something else than numbers.") from None
+        shape = (T, M) if name == "key" else (T,)
+        if array.shape != shape:
+            raise Problem(f"head_by_hand: {name} has shape {array.shape}, expected {shape} for L = {L} and M = {M}.")
+        arrays.append(array)
+    for name, array, expected, allowed in zip(NAMES, arrays, RANGES, _allowed(arrays), strict=True):
+        if not allowed.all():
+            t = int(np.argwhere(~allowed)[0, 0])
+            raise Problem(f"head_by_hand: {name} at step {t} is {array[t]}, expected {expected}.")
+    arrays[3] = arrays[3].astype(int)
+    return arrays
+
+
+RANGES = (
+    "numbers in -1 ... 1, not all 0",
+    "a number above 0 and at most 1000",
+    "a number in 0 ... 1",
+    "-1, 0 or 1",
+    "a number in 1 ... 100",
+    "a number in 0 ... 1",
+)
+
+
+def _allowed(arrays: list[Array]) -> list[Any]:
+    key, strength, gate, move, sharpness, erase = arrays
+    return [
+        (np.abs(key) <= 1).all(axis=1) & key.any(axis=1),
+        (strength > 0) & (strength <= 1000),
+        (gate >= 0) & (gate <= 1),
+        np.isin(move, (-1, 0, 1)),
+        (sharpness >= 1) & (sharpness <= 100),
+        (erase >= 0) & (erase <= 1),
+    ]
+
+
+def _with(**changed: Callable[..., Any]) -> Any:
+    """The solution with some of what is told replaced; each is a function of the step t (T,) and of L."""
+
+    def answer(L: int, M: int) -> Any:
+        told = dict(zip(NAMES, head_by_hand(L, M), strict=True))
+        t = np.arange(2 * L + 1)
+        return tuple(changed[name](t, L) + 0 * t if name in changed else told[name] for name in NAMES)
+
+    return answer
+
+
+def _key_of_a_bit(L: int, M: int) -> Any:
+    told = head_by_hand(L, M)
+    return np.roll(told[0], -1, axis=1), *told[1:]
+
+
+EXERCISE = Exercise(
+    name="ntm.copy_by_hand",
+    kind="extend",
+    title="Copy, by hand",
+    statement="""
+        Be the controller. The machine below has one head, which reads and writes. At the first step it is shown a mark,
+        (1, 0, 0, ...), then L vectors of bits that begin with 0, and then L times nothing but zeros: in these last L steps it
+        has to read the vectors, in their order. You do not know the vectors, nor the row at which the head stands before the
+        first step; the memory is full of bits that somebody has left behind, its first column alone is empty. What you say to
+        the head at each step depends on the step only: a key, its strength, the gate, a move of -1, 0 or 1 rows, which the head
+        makes with a share of 0.9, the rest going to both sides, the sharpness, and the share of the row that is erased. What it
+        adds is what it is shown, and as everywhere it reads before it writes. Numbers within 0.1 of a bit count as this bit.
+        Whatever reads the right bits is right, for L of at most 9 and at least L + 3 rows.
+    """,
+    solution=head_by_hand,
+    outputs=("what it reads",),
+    run=_run,
+    cases=_cases,
+    arguments=("xs", "memory", "row"),
+    given=(run_head,),
+    hints=(
+        "Writing needs no key: keep the gate at 0 and move on one row at each step, so that no vector lands on another, and "
+        "sharpen so that none is smeared. And what is in a row before it is written to?",
+        "After the last vector the head stands L rows behind the mark, and one step moves one row. But the mark is unlike every "
+        "other row in its first number. Which key finds it, with which gate, and which move follows in the same step?",
+        "Key (1, 0, 0, ...) at strength 50, sharpness 10, move +1 at every step. Gate 1 at step L + 1 only, where the head finds "
+        "the mark and moves on to the first vector. Erase 1 up to step L, and 0 after it.",
+    ),
+    mistakes=(
+        Mistake(
+            "never went back",
+            "With the gate at 0 the head goes on from the last vector to rows that hold what somebody has left. At step L + 1 it "
+            "has to look for the mark.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: 0.0),
+        ),
+        Mistake(
+            "stayed at the mark",
+            "The first answer is the mark itself, and the others come a step late: find the mark *and* move on by one row, in "
+            "one step.",
+            "ntm-shift",
+            _with(move=lambda t, L: np.where(t == L + 1, 0, 1)),
+        ),
+        Mistake(
+            "read the first vector at every answer",
+            "Look for the mark once, and from there walk on, with the gate at 0 and a move by one row at each answer.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: np.where(t > L, 1.0, 0.0)),
+        ),
+        Mistake(
+            "looked for the mark one step late",
+            "The first answer is due at step L + 1, counted from 0: the mark, L vectors, then the answers.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: np.where(t == L + 2, 1.0, 0.0)),
+        ),
+        Mistake(
+            "looked for the mark one step early",
+            "At step L the last vector is shown, and is now written over the first. The first answer is due at step L + 1.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: np.where(t == L, 1.0, 0.0)),
+        ),
+        Mistake(
+            "looked for the mark while writing",
+            "Each vector then lands on the row behind the mark. With the gate at 0 the head stays on its own way.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: np.where(t > 0, 1.0, 0.0) * (t <= L + 1)),
+        ),
+        Mistake(
+            "did not erase",
+            "What is added comes on top of the bits that somebody has left in the row: 1 + 1 is no bit. To erase while answering "
+            "is too late.",
+            "ntm-write",
+            _with(erase=lambda t, L: 0.0),
+        ),
+        Mistake(
+            "erased half",
+            "Half of what somebody has left is still there when the vector is added.",
+            "ntm-write",
+            _with(erase=lambda t, L: np.where(t > L, 0.0, 0.5)),
+        ),
+        Mistake(
+            "wrote everything into one row",
+            "Without a move each vector erases the one before it, and the mark as well.",
+            "ntm-shift",
+            _with(move=lambda t, L: np.where(t > L, 1, 0)),
+        ),
+        Mistake(
+            "read in the opposite order of writing",
+            "You wrote in one direction and walk in the other: at the mark, turn to where the vectors are.",
+            "ntm-shift",
+            _with(move=lambda t, L: np.where(t > L, -1, 1)),
+        ),
+        Mistake(
+            "walked back without looking for the mark",
+            "The vectors come in the opposite order, and the last one not at all.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: 0.0, move=lambda t, L: np.where(t > L, -1, 1)),
+        ),
+        Mistake(
+            "moved from the mark to the wrong side",
+            "The first vector stands where the head moved to after writing the mark: move the same way again.",
+            "ntm-shift",
+            _with(move=lambda t, L: np.where(t == L + 1, -1, 1)),
+        ),
+        Mistake(
+            "did not sharpen",
+            "A tenth goes astray at every step, when writing and when reading: after a few steps all is a blur.",
+            "ntm-sharpen",
+            _with(sharpness=lambda t, L: 1.0),
+        ),
+        Mistake(
+            "sharpened only when reading",
+            "What was written by a blurred head stands in several rows, and no reading puts it together again.",
+            "ntm-sharpen",
+            _with(sharpness=lambda t, L: np.where(t > L, 10.0, 1.0)),
+        ),
+        Mistake(
+            "kept the gate open all the time",
+            "Before the mark is written no row looks like it, and the head is everywhere at once. Write with the gate at 0.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: 1.0),
+        ),
+        Mistake(
+            "sharpened only when writing",
+            "The memory is right. But the head that reads it blurs more at each step.",
+            "ntm-sharpen",
+            _with(sharpness=lambda t, L: np.where(t > L, 1.0, 10.0)),
+        ),
+        Mistake(
+            "looked for the mark with a strength of 1, and sharpened little",
+            "A cosine of 1 against 0 weighs e = 2.7 times as much, and most of the head is at other rows: turn the strength up.",
+            "ntm-content",
+            _with(strength=lambda t, L: 1.0, sharpness=lambda t, L: 2.0),
+        ),
+        Mistake(
+            "opened the gate half",
+            "Half of the head stays where it is, and reads there what somebody has left.",
+            "ntm-interpolate",
+            _with(gate=lambda t, L: np.where(t == L + 1, 0.5, 0.0)),
+        ),
+        Mistake(
+            "looked for a row by its last number",
+            "Only the first number tells the mark from other rows: the key is (1, 0, 0, ...).",
+            "ntm-cosine",
+            _key_of_a_bit,
+        ),
+    ),
+)
