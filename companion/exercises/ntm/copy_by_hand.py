@@ -131,11 +131,6 @@ def _with(**changed: Callable[..., Any]) -> Any:
     return answer
 
 
-def _key_of_a_bit(L: int, M: int) -> Any:
-    told = head_by_hand(L, M)
-    return np.roll(told[0], -1, axis=1), *told[1:]
-
-
 EXERCISE = Exercise(
     name="ntm.copy_by_hand",
     kind="extend",
@@ -275,12 +270,6 @@ EXERCISE = Exercise(
             "Half of the head stays where it is, and reads there what somebody has left.",
             "ntm-interpolate",
             _with(gate=lambda t, L: np.where(t == L + 1, 0.5, 0.0)),
-        ),
-        Mistake(
-            "looked for a row by its last number",
-            "Only the first number tells the mark from other rows: the key is (1, 0, 0, ...).",
-            "ntm-cosine",
-            _key_of_a_bit,
         ),
     ),
 )

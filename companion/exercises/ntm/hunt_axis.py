@@ -67,11 +67,11 @@ EXERCISE = Exercise(
     kind="find the bug",
     title="One head finds nothing",
     statement="""
-        All weights that this function returns lie between 0 and 1, and their shape is right. What a machine with it does by
-        four stages sums to 1 over the rows, because the last stage divides by the sum, and so no test complained. But a
-        machine with one head cannot find anything by its content: whatever the key, all N rows weigh the same. Two heads with
-        the same key and the same strength share each row, half and half, and what a head finds changes when another head
-        looks for something else. Find the bug and hand in the corrected function. It has to be right for large strengths too.
+        All weights that this function returns lie between 0 and 1, and their shape is right. After all four stages a weighting
+        sums to 1 over the rows even so, because the last stage divides by the sum, and so no test complained. But a machine
+        with one head cannot find anything by its content: whatever the key, all N rows weigh the same. Two heads with the same
+        key and the same strength share each row, half and half, and what a head finds changes when another head looks for
+        something else. Find the bug and hand in the corrected function. It has to be right for large strengths too.
     """,
     solution=content_weights,
     outputs=("the weightings",),

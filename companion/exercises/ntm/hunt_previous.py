@@ -120,7 +120,7 @@ EXERCISE = Exercise(
     statement="""
         One head, with its content weightings given, and the way back through its steps. For a sequence of one step
         `check_gradients` is content with all five gradients, and for any number of steps it is content if every gate is 1. For
-        the head in the cell below, with four steps and gates in between, it stops at `content`, the first that it takes, and
+        the head in the cell below, with four steps and gates below 1, it stops at `content`, the first that it takes, and
         yet the gradients of the last step are right to the last digit. A machine with this backward pass does learn to copy
         short sequences. But let one head, with its gate at 0, go from row 0 to row 5 in five moves, and tell it only at the end
         how much of it has arrived: it learns the last move and none of the others. The forward pass is right; the backward pass

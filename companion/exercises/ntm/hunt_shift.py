@@ -76,7 +76,8 @@ EXERCISE = Exercise(
         "`np.correlate` has sum over j of s(j) w(n + j). The equation has w(n - j): what arrives at row n by a move of j rows "
         "has stood j rows before it.",
         "A convolution turns one of the two round, a correlation does not: `np.convolve(ring, s[k], mode='valid')`, or "
-        "`np.correlate(ring, s[k][::-1], mode='valid')`. All heads, all numbers of moves.",
+        "`np.correlate(ring, s[k][::-1], mode='valid')`. In an empty memory the rows n and N - n are alike to a head at row 0: "
+        "the machine does the same in a mirror.",
     ),
     mistakes=(
         Mistake(

@@ -24,9 +24,10 @@ EXERCISE = Exercise(
     title="Counting the parameters of the machine",
     statement="""
         An NTM has a memory of 100 rows of 10 numbers, two read heads, one write head, and moves of up to two rows a step either
-        way. Its controller is an LSTM with 64 units and 4 blocks of one bias each, and 7 numbers come in at every step. How many
-        numbers does the machine learn, without a layer that makes answers of its output? It starts every sequence from the same
-        state, which is not learned. First say how many numbers the three heads are told at one step.
+        way. Its controller is an LSTM with 64 units, with a forget gate and one bias for each pre-activation of a unit, and 7
+        numbers come in at every step. How many numbers does the machine learn, without a layer that makes answers of its output?
+        It starts every sequence from the same state, which is not learned. First say how many numbers the three heads are told
+        at one step.
     """,
     solution=ntm_parameter_count,
     outputs=("the count",),
