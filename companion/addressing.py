@@ -128,14 +128,14 @@ class ShiftCache(NamedTuple):
 
 
 def shift(w: Array, s: Array) -> tuple[Array, ShiftCache]:
-    """Weighting (B, K, N) moved round by -R ... R rows; s (B, K, 2R + 1) says how likely each move is, in this order.
+    """Weighting (B, K, N) moved round by -J ... J rows; s (B, K, 2J + 1) says how likely each move is, in this order.
 
-    Graves et al. 2014, eq. 8: a circular convolution. s(R), the last entry, moves the focus from row n to row n + R. Raises
+    Graves et al. 2014, eq. 8: a circular convolution. s(J), the last entry, moves the focus from row n to row n + J. Raises
     ValueError for shapes that do not fit, an even number of shifts, more of them than rows, and numbers that are not finite.
     """
     _require_weighting("shift", "w", w)
     B, K, N = w.shape
-    _require("shift", "s", s, w, B, K, "2R + 1")
+    _require("shift", "s", s, w, B, K, "2J + 1")
     count = s.shape[2]
     if count % 2 == 0 or count > N:
         raise ValueError(f"shift: s has {count} shifts, expected an odd number of at most the {N} rows of w")
@@ -153,7 +153,7 @@ def shift_backward(cache: ShiftCache, dy: Array) -> tuple[Array, Array]:
 
 
 def _moves(count: int) -> list[tuple[int, int]]:
-    """Places in s with the rows they move by: (0, -R) ... (2R, R)."""
+    """Places in s with the rows they move by: (0, -J) ... (2J, J)."""
     return [(i, i - count // 2) for i in range(count)]
 
 

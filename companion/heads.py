@@ -5,7 +5,7 @@ that its stage of addressing asks for; the paper names the ranges, and leaves th
 
     key, add          tanh            -1 ... 1             strength beta    softplus         > 0
     gate, erase       sigma           0 ... 1              sharpness gamma  1 + softplus     > 1
-    s                 softmax over the 2 R + 1 moves of a head, R = `shift_range`
+    s                 softmax over the 2 J + 1 moves of a head, J = `shift_range`
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from companion.addressing import (
 )
 from companion.ops import sigmoid, softmax, softmax_backward
 from companion.tree import Array
+from companion.validate import require_finite
 
 
 class NTMSizes(NamedTuple):
@@ -62,14 +63,20 @@ def head_shapes(sizes: NTMSizes) -> HeadParameters:
 
 
 def head_parameters(sizes: NTMSizes, z: Array) -> HeadParameters:
-    """What a linear map z (B, P) says to the heads, each number squashed into its range."""
+    """What a linear map z (B, P) says to the heads, each number squashed into its range.
+
+    Raises ValueError for numbers that are not finite, and names the block: tanh and sigma would hide an infinity.
+    """
     shapes = head_shapes(sizes)
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     parts = np.split(z, ends[:-1], axis=1)
     raw = HeadParameters(*(part.reshape(len(z), *shape) for part, shape in zip(parts, shapes, strict=True)))
+    for name, block in raw._asdict().items():
+        require_finite("head_parameters", name, block)
     return HeadParameters(
         np.tanh(raw.key),
-        np.logaddexp(raw.strength, np.zeros_like(raw.strength)),
+        # Softplus rounds to 0 below -104 in float32, and a strength is above 0.
+        np.maximum(np.logaddexp(raw.strength, np.zeros_like(raw.strength)), np.finfo(z.dtype).tiny),
         sigmoid(raw.gate),
         softmax(raw.s),
         1 + np.logaddexp(raw.sharpness, np.zeros_like(raw.sharpness)),

@@ -36,6 +36,7 @@ from companion.tree import Array
 from companion.validate import (
     require_dtype,
     require_finite,
+    require_float,
     require_gradient,
     require_instance,
     require_kind,
@@ -84,9 +85,11 @@ def feedforward_initial_state(params: FeedforwardParams, batch: int) -> NoState:
 def feedforward_step(params: FeedforwardParams, x: Array, state: NoState) -> tuple[Array, NoState, FeedforwardCache]:
     """One step: x (B, D) -> y = tanh(x W_x^T + b) (B, H). Raises ValueError for shapes or dtypes that do not fit."""
     require_kind("feedforward_step", "params", params, FeedforwardParams)
+    require_kind("feedforward_step", "state", state, NoState)
     require_shape("feedforward_step", "x", x, "B", params.W_x.shape[1], why="from params.W_x")
     require_dtype("feedforward_step", "x", x, params.W_x.dtype, why="as params.W_x")
     require_rows("feedforward_step", len(params.W_x), W_x=params.W_x, b=params.b)
+    require_dtype("feedforward_step", "params.b", params.b, params.W_x.dtype, why="as params.W_x")
     h = np.tanh(x @ params.W_x.T + params.b)
     return h, state, FeedforwardCache(x, h)
 
@@ -95,6 +98,7 @@ def feedforward_step_backward(
     params: FeedforwardParams, cache: FeedforwardCache, dy: Array, dstate: NoState
 ) -> tuple[FeedforwardParams, Array, NoState]:
     """Gradients of the parameters and of x from that of y (B, H)."""
+    require_kind("feedforward_step_backward", "dstate", dstate, NoState)
     require_gradient("feedforward_step_backward", "dy", dy, cache.h, why="as y")
     dz = dy * (1 - cache.h**2)
     return FeedforwardParams(dz.T @ cache.x, dz.sum(axis=0)), dz @ params.W_x, dstate
@@ -156,6 +160,7 @@ def ntm_init(
 
 def ntm_initial_state(controller: Cell, sizes: NTMSizes, params: NTMParams, batch: int) -> NTMState:
     """Controller and reads at 0, memory at 1e-6, every head wholly at row 0."""
+    require_kind("ntm_initial_state", "params", params, NTMParams)
     dtype, heads = params.W_z.dtype, sizes.read_heads + sizes.write_heads
     w = np.zeros((batch, heads, sizes.rows), dtype)
     w[:, :, 0] = 1
@@ -178,6 +183,7 @@ def ntm_step(
     _require("ntm_step", sizes, params, x, state)
     seen = np.concatenate([x, state.reads.reshape(len(x), -1)], axis=1)
     h, inner, controller_cache = controller.step(params.controller, seen, state.controller)
+    require_shape("ntm_step", "params.W_z", params.W_z, len(params.b_z), h.shape[1], why="from the controller's output")
     heads = head_parameters(sizes, h @ params.W_z.T + params.b_z)
     w, addressed = address(heads, state.memory, state.w)
     reads, read_cache = read(state.memory, w[:, : sizes.read_heads])
@@ -191,9 +197,8 @@ def ntm_step_backward(
     controller: Cell, sizes: NTMSizes, params: NTMParams, cache: NTMCache, dy: Array, dstate: NTMState
 ) -> tuple[NTMParams, Array, NTMState]:
     """Gradients of the parameters, of x and of the state before, from those of y (B, H + R M) and of the state after."""
-    require_kind("ntm_step_backward", "dstate", dstate, NTMState)
     (B, H), R, M = cache.h.shape, sizes.read_heads, sizes.width
-    require_shape("ntm_step_backward", "dy", dy, B, H + R * M, why="as y")
+    _require_backward("ntm_step_backward", params, cache, dy, dstate, H + R * M)
     dreads = dstate.reads + dy[:, H:].reshape(B, R, M)  # what was read goes out, and to the controller's next step
     dmemory, dw_write, derase, dadd = erase_add_backward(cache.written, dstate.memory)
     dmemory_read, dw_read = read_backward(cache.read, dreads)
@@ -218,8 +223,8 @@ def ntm(
 ) -> Cell:
     """A neural Turing machine around this controller, such as `lstm.LSTM` or `Feedforward`.
 
-    Raises ValueError for sizes that are not whole numbers of at least 1 (the shift range may be 0), and when a head could move
-    further than once round the memory.
+    Raises ValueError for sizes that are not whole numbers of at least 1 (the shift range may be 0), and when two shifts reach
+    the same row round the end.
     """
     require_instance("ntm", "controller", controller, Cell, "such as lstm.LSTM")
     for name, size in (("rows", rows), ("width", width), ("read_heads", read_heads), ("write_heads", write_heads)):
@@ -228,7 +233,7 @@ def ntm(
     if 2 * shift_range + 1 > rows:
         raise ValueError(
             f"ntm: shift_range is {shift_range}, expected at most {(rows - 1) // 2} with {rows} rows: "
-            f"{2 * shift_range + 1} shifts would move a head further than once round the memory"
+            f"{2 * shift_range + 1} shifts would reach the same row twice, round the end"
         )
     require_range("ntm", "gate_bias", gate_bias, -np.inf, np.inf, "()")
     sizes = NTMSizes(rows, width, read_heads, write_heads, shift_range)
@@ -248,15 +253,31 @@ NTM = ntm()
 def _require(function: str, sizes: NTMSizes, params: NTMParams, x: Array, state: NTMState) -> None:
     require_kind(function, "params", params, NTMParams)
     require_kind(function, "state", state, NTMState)
+    require_float(function, "params.W_z", params.W_z)
     dtype = params.W_z.dtype
     expected, K = sum(int(np.prod(shape)) for shape in head_shapes(sizes)), sizes.read_heads + sizes.write_heads
     require_shape(function, "params.W_z", params.W_z, expected, "H", why="for these heads")
     require_shape(function, "params.b_z", params.b_z, expected, why="for these heads")
+    require_dtype(function, "params.b_z", params.b_z, dtype, why="as params.W_z")
     require_dtype(function, "x", x, dtype, why="as params.W_z")
     require_shape(function, "x", x, "B", "D")
-    require_shape(function, "state.memory", state.memory, len(x), "N", sizes.width)
-    require_shape(function, "state.w", state.w, len(x), K, state.memory.shape[1], why="from state.memory")
-    require_shape(function, "state.reads", state.reads, len(x), sizes.read_heads, sizes.width)
     for name in ("memory", "w", "reads"):
         require_dtype(function, f"state.{name}", getattr(state, name), dtype, why="as params.W_z")
         require_finite(function, f"state.{name}", getattr(state, name))
+    require_shape(function, "state.memory", state.memory, len(x), "N", sizes.width)
+    require_shape(function, "state.w", state.w, len(x), K, state.memory.shape[1], why="from state.memory")
+    require_shape(function, "state.reads", state.reads, len(x), sizes.read_heads, sizes.width)
+
+
+def _require_backward(
+    function: str, params: NTMParams, cache: NTMCache, dy: Array, dstate: NTMState, n_out: int
+) -> None:
+    require_kind(function, "params", params, NTMParams)
+    require_kind(function, "dstate", dstate, NTMState)
+    require_shape(function, "dy", dy, len(cache.h), n_out, why="as y")
+    require_dtype(function, "dy", dy, cache.h.dtype, why="as y")
+    (B, R, _), M = cache.read.w.shape, cache.read.memory.shape[2]
+    shapes = {"memory": cache.read.memory.shape, "w": cache.address.sharpen.w.shape, "reads": (B, R, M)}
+    for name, shape in shapes.items():
+        require_shape(function, f"dstate.{name}", getattr(dstate, name), *shape, why="as the state")
+        require_dtype(function, f"dstate.{name}", getattr(dstate, name), cache.h.dtype, why="as the state")

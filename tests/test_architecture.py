@@ -20,7 +20,7 @@ LEVELS = {
     1: "optim gradcheck feedforward bptt addressing",
     2: "rnn lstm gru markov emissions log_space forward_backward hmm baum_welch heads",
     3: "bidirectional stacked sequence ntm fast",
-    4: "train plot drawing diagrams sequence_diagrams slider timeline episode_plots",
+    4: "train plot drawing diagrams sequence_diagrams slider timeline episode_plots memory_steps memory_trace machine_diagrams",
     5: "pytorch",
     6: "exercises recipes",
     7: "grading doctor",

@@ -19,7 +19,8 @@ from companion.show import source
 from companion.validate import require_known
 
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise for exercise in (*_SEQUENCES, *_NEURAL_NETWORKS, *_RECURRENT, *_LSTM, *_BIDIRECTIONAL, *_TURING)
+    exercise.name: exercise
+    for exercise in (*_SEQUENCES, *_NEURAL_NETWORKS, *_RECURRENT, *_LSTM, *_BIDIRECTIONAL, *_TURING)
 }
 
 

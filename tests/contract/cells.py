@@ -12,6 +12,7 @@ from companion.bptt import Cell, prefix_mask, unroll, unroll_backward
 from companion.gradcheck import GradientReport, check_gradients
 from companion.gru import GRU, ChoGRU
 from companion.lstm import LSTM, LSTM1997, PeepholeLSTM
+from companion.ntm import Feedforward, NTMState, ntm
 from companion.rnn import LINEAR, Elman, Jordan, elman, jordan
 from companion.tree import tree_items, tree_leaves, tree_map
 
@@ -28,7 +29,12 @@ CELLS: dict[str, Cell] = {
     "PeepholeLSTM": PeepholeLSTM,
     "GRU": GRU,
     "ChoGRU": ChoGRU,
+    "NTM, LSTM": ntm(LSTM, rows=6, width=4),
+    "NTM, feedforward, several heads": ntm(Feedforward, rows=7, width=3, read_heads=2, write_heads=2, shift_range=2),
 }
+NTMS = {name: cell for name, cell in CELLS.items() if name.startswith("NTM")}
+# y is (B, H), but where an output layer or the vectors that were read make it wider.
+OUTPUTS = {"Jordan, K outputs": K, "NTM, LSTM": H + 1 * 4, "NTM, feedforward, several heads": H + 2 * 3}
 
 
 class Problem(NamedTuple):
@@ -38,7 +44,7 @@ class Problem(NamedTuple):
     xs: Any  # (T, B, D)
     state: Any
     mask: Any  # (T, B) or None
-    dys: Any  # (T, B, H), or K outputs
+    dys: Any  # (T, B, H), or as OUTPUTS says
     dstate: Any
 
 
@@ -54,6 +60,12 @@ def random_params(
     return tree_map(lambda p: (p + 0.5 * rng.normal(size=p.shape)).astype(dtype), params)
 
 
+def random_state(cell: Cell, rng: np.random.Generator, params: Any, batch: int) -> Any:
+    """Random numbers in every entry; only a weighting of rows has to be one, above 0 and with the sum 1."""
+    state = random_like(rng, cell.initial_state(params, batch))
+    return state._replace(w=ops.softmax(state.w)) if isinstance(state, NTMState) else state
+
+
 def problem(
     cell: Cell,
     rng: np.random.Generator,
@@ -65,7 +77,7 @@ def problem(
     steps, batch, n_in, n_hidden = shape
     params = random_params(cell, rng, dtype, n_in, n_hidden)
     xs = rng.normal(size=(steps, batch, n_in)).astype(dtype)
-    state = random_like(rng, cell.initial_state(params, batch))
+    state = random_state(cell, rng, params, batch)
     mask = None if lengths is None else prefix_mask(lengths, steps)
     ys, last, _ = unroll(cell, params, xs, state, mask)
     return Problem(params, xs, state, mask, random_like(rng, ys), random_like(rng, last))

@@ -15,7 +15,14 @@ from companion.gru import GRU, ChoGRU
 from companion.lstm import LSTM, LSTM1997, LSTMState, PeepholeLSTM
 from companion.rnn import Elman, Jordan, elman
 from companion.tree import tree_map
-from tests.contract.cells import LENGTHS, check_batch_against_single_sequences, check_sequence, check_step, problem
+from tests.contract.cells import (
+    CELLS,
+    LENGTHS,
+    check_batch_against_single_sequences,
+    check_sequence,
+    check_step,
+    problem,
+)
 
 Backward = Callable[..., Any]
 TANH_OF_OUTPUT = ops.Activation(np.tanh, lambda y, dy: dy * (1 - np.tanh(y) ** 2))
@@ -198,7 +205,7 @@ def test_a_forward_pass_that_goes_on_in_the_padding_is_found(wrong: Backward, rn
 
 def test_right_backward_passes_pass(rng: np.random.Generator) -> None:
     """The tests above would also be satisfied by checks that refuse everything."""
-    for cell in (Elman, Jordan, LSTM, LSTM1997, PeepholeLSTM, GRU, ChoGRU):
+    for cell in CELLS.values():
         p = problem(cell, rng, lengths=LENGTHS)
         check_step(cell, p, rng)
         check_sequence(cell, p, rng)

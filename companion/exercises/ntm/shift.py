@@ -11,11 +11,11 @@ from companion.tree import Array
 
 
 def moved_round(w: Array, s: Array) -> tuple[Array, Array]:
-    """Weightings w (K, N), moves s (K, 2R + 1) -> once (K, N), twice (K, 4R + 1).
+    """Weightings w (K, N), moves s (K, 2J + 1) -> once (K, N), twice (K, 4J + 1).
 
-    s[k] holds the shares of -R, ..., R rows on, in this order.
+    s[k] holds the shares of -J, ..., J rows on, in this order.
     once: the weightings after the move.
-    twice: the shares of -2R, ..., 2R rows on that do the same as two moves with s.
+    twice: the shares of -2J, ..., 2J rows on that do the same as two moves with s.
     """
     K, S = s.shape
     once, twice = np.zeros_like(w), np.zeros((K, 2 * S - 1))
@@ -97,9 +97,9 @@ EXERCISE = Exercise(
     kind="extend",
     title="Move round the memory, once and twice",
     statement="""
-        Each head moves by up to R rows, and spreads its weighting over the places where it may arrive: a share s of it moves
-        by -R, another by -R + 1, and so on to R; behind the last row comes the first. Return the weightings after one move.
-        A second move with the same s blurs them further. Which shares, of moves by -2R to 2R, would do both at once?
+        Each head moves by up to J rows, and spreads its weighting over the places where it may arrive: a share s of it moves
+        by -J, another by -J + 1, and so on to J; behind the last row comes the first. Return the weightings after one move.
+        A second move with the same s blurs them further. Which shares, of moves by -2J to 2J, would do both at once?
     """,
     solution=moved_round,
     outputs=("once", "twice"),
@@ -107,7 +107,7 @@ EXERCISE = Exercise(
     hints=(
         "`np.roll(w, 1, axis=1)` moves every weight one row on, and the last to the first row. The sum over all moves has "
         "one such term for each entry of s.",
-        "Entry i of s belongs to a move by i - R rows, with R = S // 2. For both moves at once: each pair of moves i and j "
+        "Entry i of s belongs to a move by i - J rows, with J = S // 2. For both moves at once: each pair of moves i and j "
         "adds its product to the place of their sum.",
         "In a loop over i: `once += s[:, i, None] * np.roll(w, i - S // 2, axis=1)` and "
         "`twice[:, i : i + S] += s[:, i, None] * s`. The second is s convolved with itself.",
@@ -115,7 +115,7 @@ EXERCISE = Exercise(
     mistakes=(
         Mistake(
             "moved the wrong way",
-            "The last entry of s moves the focus forward, from row n to n + R. Yours takes w at n + j where n - j belongs.",
+            "The last entry of s moves the focus forward, from row n to n + J. Yours takes w at n + j where n - j belongs.",
             "ntm-shift",
             _with(moves=lambda S: range(S // 2, -(S // 2) - 1, -1)),
         ),
@@ -133,13 +133,13 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "took the entries of s for moves by 0, 1, 2 and so on",
-            "They begin with -R: entry i moves by i - R rows. Yours ends R rows too far on.",
+            "They begin with -J: entry i moves by i - J rows. Yours ends J rows too far on.",
             "ntm-shift",
             _with(moves=range),
         ),
         Mistake(
             "took the entries of s for moves by 0, 1, ..., -1",
-            "That order, with no move first, is another convention. Here s begins with -R, and no move is in its middle.",
+            "That order, with no move first, is another convention. Here s begins with -J, and no move is in its middle.",
             "ntm-shift",
             _with(moves=_stay_first),
         ),
@@ -200,7 +200,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "turned the order of twice round",
-            "It begins with the share of -2R rows, as s does with that of -R.",
+            "It begins with the share of -2J rows, as s does with that of -J.",
             "ntm-shift",
             _with(twice=lambda s: _convolved(s)[:, ::-1]),
         ),

@@ -12,9 +12,9 @@ from companion.tree import Array
 
 
 def moved_round_backward(w: Array, z: Array, dmoved: Array) -> tuple[Array, Array]:
-    """Weightings w (K, N), logits z (K, 2R + 1), gradient dmoved (K, N) -> dw, dz.
+    """Weightings w (K, N), logits z (K, 2J + 1), gradient dmoved (K, N) -> dw, dz.
 
-    s = softmax(z) holds the shares of moves by -R, ..., R rows.
+    s = softmax(z) holds the shares of moves by -J, ..., J rows.
     """
     S = z.shape[1]
     s = np.exp(z - z.max(axis=1, keepdims=True))
@@ -36,8 +36,8 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
 
 def _numeric(w: Array, z: Array, dmoved: Array) -> dict[str, Array]:
     def loss(w: Array, z: Array) -> float:
-        s, R = softmax(z), z.shape[1] // 2
-        moved = [s[:, i, None] * np.roll(w, i - R, axis=1) for i in range(z.shape[1])]
+        s, J = softmax(z), z.shape[1] // 2
+        moved = [s[:, i, None] * np.roll(w, i - J, axis=1) for i in range(z.shape[1])]
         return float((dmoved * np.sum(moved, axis=0)).sum())
 
     return {
@@ -199,13 +199,13 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "took the entries of s for moves by 0, 1, 2 and so on",
-            "They begin with -R: entry i moves by i - R rows, with R = S // 2.",
+            "They begin with -J: entry i moves by i - J rows, with J = S // 2.",
             "ntm-shift",
             _with(moves=range),
         ),
         Mistake(
             "took the entries of s for moves by 0, 1, ..., -1",
-            "That order, with no move first, is another convention. Here s begins with -R, and no move is in its middle.",
+            "That order, with no move first, is another convention. Here s begins with -J, and no move is in its middle.",
             "ntm-shift",
             _with(moves=lambda S: [*range(S // 2 + 1), *range(-(S // 2), 0)]),
         ),
