@@ -30,7 +30,7 @@ from companion.addressing import (
 )
 from companion.ops import sigmoid, softmax, softmax_backward
 from companion.tree import Array
-from companion.validate import require_finite
+from companion.validate import require_finite, require_whole
 
 
 class NTMSizes(NamedTuple):
@@ -41,6 +41,17 @@ class NTMSizes(NamedTuple):
     read_heads: int = 1  # R
     write_heads: int = 1  # W; K = R + W heads, those that read first
     shift_range: int = 1  # a head moves by at most so many rows a step
+
+
+def require_ntm_sizes(function: str, sizes: NTMSizes) -> None:
+    """Raise ValueError unless all are whole numbers of at least 1, the shift range of at least 0, and no two shifts meet."""
+    for name, size in sizes._asdict().items():
+        require_whole(function, name, size, 0 if name == "shift_range" else 1)
+    if 2 * sizes.shift_range + 1 > sizes.rows:
+        raise ValueError(
+            f"{function}: shift_range is {sizes.shift_range}, expected at most {(sizes.rows - 1) // 2} with {sizes.rows} rows: "
+            f"{2 * sizes.shift_range + 1} shifts would reach the same row twice, round the end"
+        )
 
 
 class HeadParameters(NamedTuple):

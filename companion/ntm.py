@@ -30,8 +30,9 @@ from companion.heads import (
     head_parameters,
     head_parameters_backward,
     head_shapes,
+    require_ntm_sizes,
 )
-from companion.lstm import LSTM
+from companion.lstm import LSTM, lstm_init
 from companion.tree import Array
 from companion.validate import (
     require_dtype,
@@ -44,10 +45,14 @@ from companion.validate import (
     require_rows,
     require_shape,
     require_sizes,
-    require_whole,
 )
 
 MEMORY_START = 1e-6  # small, but not 0: a row of zeros has no direction that the gradient could turn
+HEAD_RANGE = 2.0  # of W_z at first, in units of 1 / sqrt(n_hidden): heads that say little learn late
+
+# An LSTM whose forget gates start half closed. With the usual bias of 1 it remembers well enough to count the steps of a list,
+# and then relies on counting where it should rely on its memory.
+Controller = LSTM._replace(init=partial(lstm_init, forget_bias=0.0))
 
 # --- a controller without a memory of its own
 
@@ -146,27 +151,31 @@ def ntm_init(
     n_hidden: int,
     dtype: Any = np.float64,
 ) -> NTMParams:
-    """The controller's own weights, and W_z and b_z uniform in +-1 / sqrt(n_hidden), but for the gates' biases.
+    """The controller's own weights, W_z uniform in +-2 / sqrt(n_hidden), b_z in half of that, but for the gates' biases.
 
     A negative `gate_bias` lets a new machine stay where it is rather than look for a key.
     """
     require_sizes("ntm_init", rng, dtype, n_in=n_in, n_hidden=n_hidden)
     inner = controller.init(rng, n_in + sizes.read_heads * sizes.width, n_hidden, dtype)
     blocks, limit = [int(np.prod(shape)) for shape in head_shapes(sizes)], 1 / np.sqrt(n_hidden)
-    W_z, b_z = (rng.uniform(-limit, limit, shape).astype(dtype) for shape in ((sum(blocks), n_hidden), sum(blocks)))
+    W_z = (HEAD_RANGE * rng.uniform(-limit, limit, (sum(blocks), n_hidden))).astype(dtype)
+    b_z = rng.uniform(-limit, limit, sum(blocks)).astype(dtype)
     b_z[sum(blocks[:2]) : sum(blocks[:3])] = gate_bias
     return NTMParams(inner, W_z, b_z)
 
 
-def ntm_initial_state(controller: Cell, sizes: NTMSizes, params: NTMParams, batch: int) -> NTMState:
-    """Controller and reads at 0, memory at 1e-6, every head wholly at row 0."""
+def ntm_initial_state(
+    controller: Cell, sizes: NTMSizes, params: NTMParams, batch: int, rows: int | None = None
+) -> NTMState:
+    """Controller and reads at 0, memory at 1e-6, every head wholly at row 0; `rows` gives it another memory than its own."""
     require_kind("ntm_initial_state", "params", params, NTMParams)
     dtype, heads = params.W_z.dtype, sizes.read_heads + sizes.write_heads
-    w = np.zeros((batch, heads, sizes.rows), dtype)
+    rows = sizes.rows if rows is None else rows
+    w = np.zeros((batch, heads, rows), dtype)
     w[:, :, 0] = 1
     return NTMState(
         controller.initial_state(params.controller, batch),
-        np.full((batch, sizes.rows, sizes.width), MEMORY_START, dtype),
+        np.full((batch, rows, sizes.width), MEMORY_START, dtype),
         w,
         np.zeros((batch, sizes.read_heads, sizes.width), dtype),
     )
@@ -213,7 +222,7 @@ def ntm_step_backward(
 
 
 def ntm(
-    controller: Cell = LSTM,
+    controller: Cell = Controller,
     rows: int = 128,
     width: int = 20,
     read_heads: int = 1,
@@ -221,22 +230,15 @@ def ntm(
     shift_range: int = 1,
     gate_bias: float = -2.0,
 ) -> Cell:
-    """A neural Turing machine around this controller, such as `lstm.LSTM` or `Feedforward`.
+    """A neural Turing machine around this controller: `Controller`, `lstm.LSTM`, `Feedforward`, or another cell.
 
     Raises ValueError for sizes that are not whole numbers of at least 1 (the shift range may be 0), and when two shifts reach
     the same row round the end.
     """
     require_instance("ntm", "controller", controller, Cell, "such as lstm.LSTM")
-    for name, size in (("rows", rows), ("width", width), ("read_heads", read_heads), ("write_heads", write_heads)):
-        require_whole("ntm", name, size, 1)
-    require_whole("ntm", "shift_range", shift_range, 0)
-    if 2 * shift_range + 1 > rows:
-        raise ValueError(
-            f"ntm: shift_range is {shift_range}, expected at most {(rows - 1) // 2} with {rows} rows: "
-            f"{2 * shift_range + 1} shifts would reach the same row twice, round the end"
-        )
-    require_range("ntm", "gate_bias", gate_bias, -np.inf, np.inf, "()")
     sizes = NTMSizes(rows, width, read_heads, write_heads, shift_range)
+    require_ntm_sizes("ntm", sizes)
+    require_range("ntm", "gate_bias", gate_bias, -np.inf, np.inf, "()")
     return Cell(
         partial(ntm_init, controller, sizes, gate_bias),
         partial(ntm_initial_state, controller, sizes),

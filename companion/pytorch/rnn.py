@@ -31,12 +31,15 @@ def unroll(cell: nn.Module, xs: Tensor, state: Any = None, mask: Tensor | None =
     for t, x in enumerate(xs):
         y, new = cell(x, state)
         if mask is not None:
-            lasts = mask[t][:, None]
-            y = torch.where(lasts, y, torch.zeros_like(y))
-            new = tree_map(lambda a, b, lasts=lasts: torch.where(lasts, a, b), new, state)
+            y, new = _where(mask[t], y, torch.zeros_like(y)), _where(mask[t], new, state)
         state = new
         ys.append(y)
     return torch.stack(ys), state
+
+
+def _where(rows: Tensor, new: Any, old: Any) -> Any:
+    """New where a row is True, old elsewhere, leaf by leaf."""
+    return tree_map(lambda a, b: torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b), new, old)
 
 
 def weight(rows: int, columns: int, n_hidden: int) -> nn.Parameter:

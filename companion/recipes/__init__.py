@@ -1,8 +1,17 @@
 """Recipes: what makes the checkpoints of the book, each with one command (`python -m companion train NAME`)."""
 
+from collections.abc import Callable
 from typing import Any
 
-from companion.recipes.settings import LanguageModel, Recipe, TaggerModel, Training, change
+from companion.recipes.settings import (
+    LanguageModel,
+    MachineModel,
+    Recipe,
+    StackedModel,
+    TaggerModel,
+    Training,
+    change,
+)
 from companion.validate import require_known
 
 
@@ -16,6 +25,26 @@ def _language() -> Any:
     from companion.recipes.language import TASK
 
     return TASK
+
+
+def _algorithmic(name: str) -> Callable[[], Any]:
+    def task() -> Any:
+        from companion.recipes import algorithmic
+
+        return algorithmic.TASKS[name]
+
+    return task
+
+
+WRONG_BITS = "wrong bits a sequence"
+
+
+def _machine(name: str, title: str, model: MachineModel, training: Training, metric: str = WRONG_BITS) -> Recipe:
+    return Recipe(name, f"{title}: neural Turing machine", _algorithmic(name), metric, model, training)
+
+
+def _lstm(name: str, title: str, training: Training, metric: str = WRONG_BITS) -> Recipe:
+    return Recipe(f"{name}-lstm", f"{title}: LSTM", _algorithmic(name), metric, StackedModel(128, 3), training)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -39,6 +68,12 @@ RECIPES: dict[str, Recipe] = {
                 steps=20_400, batch=16, learning_rate=6e-3, evaluate_every=3_400, checkpoint_every=680
             ),  # three passes
         ),
+        _machine(
+            "copy",
+            "the vectors that were shown",
+            MachineModel(training_rows=32),
+            Training(1500, 16, 3e-3, 1, 0.3, 0.3, 100),
+        ),
     )
 }
 
@@ -48,4 +83,14 @@ def find(name: str) -> Recipe:
     return require_known("companion.recipes", "name", name, RECIPES)
 
 
-__all__ = ["RECIPES", "LanguageModel", "Recipe", "TaggerModel", "Training", "change", "find"]
+__all__ = [
+    "RECIPES",
+    "LanguageModel",
+    "MachineModel",
+    "Recipe",
+    "StackedModel",
+    "TaggerModel",
+    "Training",
+    "change",
+    "find",
+]

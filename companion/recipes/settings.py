@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, get_type_hints
 
-from companion.validate import require_range, require_whole
+from companion.validate import require_known, require_range, require_whole
 
 # Larger ones are slips of the finger, and PyTorch does not survive them.
 MAX_SIZE = 1_000_000_000
@@ -17,12 +17,13 @@ MAX_NUMBER = 1e37
 
 @dataclass(frozen=True)
 class Training:
-    """How a recipe trains: Adam, its gradient clipped, at a rate that falls in half a cosine to zero, once it has risen."""
+    """How a recipe trains: Adam, its gradient clipped, at a rate that rises, holds, and falls in half a cosine to zero."""
 
     steps: int  # updates
     batch: int  # sequences an update, in all processes together
     learning_rate: float  # the highest
     warmup: int = 100  # first updates, in which the rate rises in a line
+    hold: float = 0.0  # share of the updates before it begins to fall
     max_norm: float = 1.0  # of the gradient
     evaluate_every: int = 500  # updates
     checkpoint_every: int = 250  # updates
@@ -32,6 +33,7 @@ class Training:
             _require_size(name, getattr(self, name))
         for name in ("learning_rate", "max_norm"):
             require_range("recipe", name, getattr(self, name), 0, MAX_NUMBER, "(]")
+        require_range("recipe", "hold", self.hold, 0, 1, "[)")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,43 @@ class LanguageModel:
     def __post_init__(self) -> None:
         _require_model(self)
         _require_size("segment", self.segment)
+
+
+@dataclass(frozen=True)
+class MachineModel:
+    """A neural Turing machine with a linear layer on top."""
+
+    n_hidden: int = 100  # units of the controller
+    controller: str = "lstm"  # or "feedforward"
+    rows: int = 128  # of its memory when it is used
+    training_rows: int = 128  # while it is trained
+    width: int = 20
+    read_heads: int = 1
+    write_heads: int = 1
+    shift_range: int = 1
+    gate_bias: float = -2.0  # of the interpolation gates at first
+    forget_bias: float = 0.0  # of an LSTM controller at first
+    learned_start: bool = False  # whether the heads' first weightings are learned; otherwise all start at row 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_hidden", "rows", "training_rows", "width", "read_heads", "write_heads"):
+            _require_size(name, getattr(self, name))
+        require_whole("recipe", "shift_range", self.shift_range, 0)
+        for name in ("gate_bias", "forget_bias"):
+            require_range("recipe", name, getattr(self, name), -MAX_NUMBER, MAX_NUMBER, "[]")
+        require_known("recipe", "controller", self.controller, dict.fromkeys(("lstm", "feedforward")))
+
+
+@dataclass(frozen=True)
+class StackedModel:
+    """Layers of LSTMs with a linear layer on top."""
+
+    n_hidden: int
+    n_layers: int
+
+    def __post_init__(self) -> None:
+        for name in ("n_hidden", "n_layers"):
+            _require_size(name, getattr(self, name))
 
 
 def _require_size(name: str, value: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 # The streams of random numbers that one seed gives.
 WEIGHTS, ORDER, DROPOUT = range(3)
@@ -32,8 +33,8 @@ class Data(NamedTuple):
 class Batch(NamedTuple):
     """Sequences side by side."""
 
-    inputs: Tensor  # (T, B) int64
-    targets: Tensor  # (T, B) int64; whatever where the mask is False
+    inputs: Tensor  # (T, B) int64, or (T, B, D) numbers
+    targets: Tensor  # (T, B) int64, or (T, B, C) numbers; whatever where the mask is False
     mask: Tensor  # (T, B) bool, True where there is something to predict
     starts: bool = True  # whether the sequences begin here, or go on from the batch before
 
@@ -55,6 +56,16 @@ class Dropped(NamedTuple):
         return xs * kept / (1 - rate)
 
 
+def symbol_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """-log p of the right symbols, summed: logits (n, K), targets (n,) int64."""
+    return cross_entropy(logits, targets, reduction="sum")
+
+
+def bit_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """-log p of the right bits, averaged over the C channels and summed over places: logits and targets (n, C)."""
+    return binary_cross_entropy_with_logits(logits, targets, reduction="sum") / logits.shape[1]
+
+
 class Task(NamedTuple):
     """The functions of one task."""
 
@@ -62,6 +73,7 @@ class Task(NamedTuple):
     build: Callable[[Any, int, int], nn.Module]  # (recipe.model, how many symbols it reads, how many it predicts)
     batch: Callable[[Any, Data, int, int], Batch]  # (recipe, data, seed, step 1, 2, ...)
     evaluate: Callable[[nn.Module, Any], float]  # (module, part of the data), in evaluation mode on its own device
+    loss: Callable[[Tensor, Tensor], Tensor] = symbol_loss  # (logits, targets) of the n places to predict -> their sum
 
 
 # A module is called as module(inputs, mask, carry, dropped) -> logits (T, B, K), carry. The carry is a tensor (L, B, H)

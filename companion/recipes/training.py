@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from companion.recipes import checkpoint
@@ -77,10 +76,12 @@ def begin(recipe: Recipe, seed: int = 0, place: Place = Place()) -> Run:  # noqa
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The rate of update 1, 2, ...: half a cosine down to zero, times a line up over the first `warmup`."""
+    """The rate of update 1, 2, ...: half a cosine down to zero after `hold`, times a line up over the first `warmup`."""
     training = recipe.training
     rise = min(1.0, step / training.warmup)
-    return training.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / training.steps))
+    held = training.hold * training.steps
+    fallen = max(0.0, step - 1 - held) / (training.steps - held)
+    return training.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * fallen))
 
 
 def backward(run: Run) -> float:
@@ -93,9 +94,13 @@ def backward(run: Run) -> float:
     inputs, targets, mask = (part[:, columns].to(run.place.device) for part in batch[:3])
     carry = None if batch.starts else run.carry
     run.optimizer.zero_grad()
-    with run.place.autocast():
-        logits, carry = run.model(inputs, mask, carry, dropped)
-    loss = cross_entropy(logits[mask].float(), targets[mask], reduction="sum") / batch.mask.sum()
+    try:
+        with run.place.autocast():
+            logits, carry = run.model(inputs, mask, carry, dropped)
+    except ValueError as error:  # such as an NTM's, of numbers that are not finite
+        at = f"{run.recipe.name} with seed {run.seed} at step {run.step + 1}"
+        raise ValueError(f"train: the model of {at} refuses: {error}") from error
+    loss = run.task.loss(logits[mask].float(), targets[mask]) / batch.mask.sum()
     scaled: Any = run.scaler.scale(loss * run.place.n_processes)
     scaled.backward()
     run.carry = None if carry is None else carry.detach()
@@ -159,8 +164,8 @@ def train(run: Run, folder: Path, stop: Callable[[], bool] = lambda: False) -> I
     training = run.recipe.training
     while run.step < training.steps:
         started = time.perf_counter()
-        loss = backward(run)
         try:
+            loss = backward(run)
             update(run)
         except ValueError as error:
             raise ValueError(f"{error}; {folder}: {checkpoint.last_good(folder)}") from error

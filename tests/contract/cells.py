@@ -29,7 +29,7 @@ CELLS: dict[str, Cell] = {
     "PeepholeLSTM": PeepholeLSTM,
     "GRU": GRU,
     "ChoGRU": ChoGRU,
-    "NTM, LSTM": ntm(LSTM, rows=6, width=4),
+    "NTM, LSTM": ntm(rows=6, width=4),
     "NTM, feedforward, several heads": ntm(Feedforward, rows=7, width=3, read_heads=2, write_heads=2, shift_range=2),
 }
 NTMS = {name: cell for name, cell in CELLS.items() if name.startswith("NTM")}

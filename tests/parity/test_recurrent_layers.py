@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion.bidirectional import bidirectional_init, reverse
+from companion.bidirectional import BidirectionalState, bidirectional_init, reverse
 from companion.bptt import prefix_mask
 from companion.gru import GRU
 from companion.pytorch import bidirectional as twin_bidirectional
@@ -21,10 +21,11 @@ from companion.pytorch.gru import GRU as TwinGRU
 from companion.pytorch.stacked import Stacked
 from companion.stacked import stacked, stacked_backward, stacked_init
 from companion.tree import tree_items, tree_leaves, tree_map
+from tests.contract.cells import OUTPUTS, random_state
 from tests.parity.recurrent import LENGTHS, TOLERANCE, B, D, H, Run, T, given, of_twin, ours, require_equal
 from tests.parity.test_recurrent_twins import TWINS
 
-STACKABLE = [name for name in TWINS if name != "Jordan, K outputs"]  # whose outputs are as many as its units
+STACKABLE = [name for name in TWINS if name not in OUTPUTS]  # whose outputs are as many as its units
 whole_or_masked = pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "masked"])
 both_directions = pytest.mark.parametrize("both_ways", [False, True], ids=["one way", "both ways"])
 
@@ -40,6 +41,7 @@ def test_both_directions_equal_the_twin(name: str, lengths: Any, dtype: Any, rng
     cell, twin = TWINS[name]
     params = random_params(bidirectional_init(cell, rng, D, H, dtype), rng)
     g = given(cell, params, rng, lengths, dtype)
+    g = g._replace(state=BidirectionalState(*(random_state(cell, rng, one_way, B) for one_way in params)))
     require_equal(ours(cell, g), of_twin(Bidirectional(twin, D, H), g), dtype)
 
 
