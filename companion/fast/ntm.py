@@ -18,7 +18,7 @@ import numpy as np
 from companion.bptt import Cell, Layer, Mask
 from companion.fast.ntm_backward import Gradients, backward_loop
 from companion.fast.ntm_forward import Heads, Tape, Weights, forward_loop, head_blocks, split_seen
-from companion.fast.ntm_machine import KINDS, Loops, Machine, begin, begin_backward, require_heads
+from companion.fast.ntm_machine import Loops, Machine, begin, begin_backward, kind_of, require_heads
 from companion.heads import HeadParameters, NTMSizes, head_shapes
 from companion.ntm import Controller, NTMParams, NTMState
 from companion.ntm import ntm as readable_ntm
@@ -66,9 +66,9 @@ def ntm_sequence(
 def _reordered(machine: Machine, params: NTMParams) -> Weights:
     """Copies of the weights as the loops take them."""
     controller, order = params.controller, _head_order(machine.sizes)
-    seen = [controller.W_x, controller.b[:, None], *([controller.W_h] if machine.kind.recurrent else [])]
-    gates = _blocks(np.concatenate(seen, axis=1), machine.kind.order)
-    return Weights(gates, np.concatenate([params.b_z[:, None], params.W_z], axis=1)[order])
+    W_h = controller.W_h if machine.kind.recurrent else np.zeros_like(params.W_z, shape=(params.W_z.shape[1],) * 2)
+    gates = np.column_stack([controller.W_x, W_h, controller.b])
+    return Weights(_blocks(gates, machine.kind.order), np.column_stack([params.W_z, params.b_z])[order])
 
 
 def _halved(machine: Machine, weights: Weights) -> Weights:
@@ -97,21 +97,24 @@ def _new_tape(machine: Machine, H: int, xs: Array, state: NTMState) -> Tape:
     """A tape with the inputs and the first state, and room for all else."""
     (T, B, D), (_, N, M), (_, K, _), sizes = xs.shape, state.memory.shape, state.w.shape, machine.sizes
     P, S, L = sum(m * n for m, n in head_blocks(sizes)), 2 * sizes.shift_range + 1, H if machine.kind.recurrent else 0
-    shapes: list[tuple[int, ...]] = [
-        (D + sizes.read_heads * M + 1 + H,),
-        (len(machine.kind.order) * H,),
-        (L,),
-        (L,),
-        (P,),
-    ]
-    shapes += [(K, M), (K, 1), (1, N), (K, N), (K, N), (K, N + S - 1), (K, N), (K, N), (K, N), (M, N)]
-    tape = Tape(*(np.empty((T + (name in STATES), B, *shape), xs.dtype) for name, shape in zip(Tape._fields, shapes)))
-    x, reads, one_h, h = split_seen(sizes, tape.seen, H)
-    x[:-1], reads[0], one_h[:, :, 0], h[0] = xs, state.reads, 1, 0
+    of_controller = (D + sizes.read_heads * M + H + 1,), (len(machine.kind.order) * H,), (L,), (L,)
+    of_heads = (P,), (K, M), (K, 1), (1, N), (K, N), (K, N), (K, N + S - 1), (K, N), (K, N), (K, N), (M, N)
+    steps = [T + (name in STATES) for name in Tape._fields]
+    tape = Tape(*_in_one([(n, B, *shape) for n, shape in zip(steps, of_controller + of_heads)], xs.dtype))
+    x, reads, h, h_one = split_seen(sizes, tape.seen, H)
+    x[:-1], reads[0], h[0], h_one[:, :, -1] = xs, state.reads, 0, 1
     if L:
         h[0], tape.s[0] = state.controller
     tape.w[0], tape.memory[0] = state.w, state.memory.transpose(0, 2, 1)
     return tape
+
+
+def _in_one(shapes: list[tuple[int, ...]], dtype: Any) -> list[Array]:
+    """Arrays of these shapes in one piece of memory: when it is free again the next call gets it, and not many fresh pages."""
+    counts = [int(np.prod(shape)) for shape in shapes]
+    starts = np.cumsum([0, *(-(-count // 16) * 16 for count in counts)])  # each where a line of the cache begins
+    memory = np.empty(starts[-1], dtype)
+    return [memory[start : start + count].reshape(shape) for start, count, shape in zip(starts, counts, shapes)]
 
 
 def _ends(mask: Mask | None, T: int, B: int) -> Any:
@@ -120,7 +123,7 @@ def _ends(mask: Mask | None, T: int, B: int) -> Any:
 
 def _state(machine: Machine, H: int, seen: Array, s: Array, w: Array, memory: Array) -> NTMState:
     """The state, or its gradient, of these parts as the loops have them."""
-    _, reads, _, h = split_seen(machine.sizes, seen, H)
+    _, reads, h, _ = split_seen(machine.sizes, seen, H)
     controller = machine.kind.state(*([h.copy(), s] if machine.kind.recurrent else []))
     return NTMState(controller, memory.transpose(0, 2, 1).copy(), w, reads.copy())
 
@@ -157,7 +160,7 @@ def _new_gradients(tape: Tape) -> Gradients:
 
 def _add_last(machine: Machine, H: int, grads: Gradients, dstate: NTMState, here: Any, end: int) -> None:
     """Put in the gradient of the last state of the sequences that end here."""
-    _, reads, _, h = split_seen(machine.sizes, grads.seen[end], H)
+    _, reads, h, _ = split_seen(machine.sizes, grads.seen[end], H)
     reads[here] += dstate.reads[here]
     if machine.kind.recurrent:
         h[here] += dstate.controller.h[here]
@@ -174,15 +177,13 @@ def _cut(tape: Tape, grads: Gradients, start: int, end: int) -> tuple[Tape, Grad
 
 def _weight_gradients(machine: Machine, H: int, tape: Tape, grads: Gradients) -> NTMParams:
     """Sums over all steps and sequences, one product each."""
-    kind, order, one_h = machine.kind, _head_order(machine.sizes), split_seen(machine.sizes, tape.seen, H).one_h
-    seen = tape.seen[:-1] if kind.recurrent else tape.seen[:-1, :, :-H]
-    gates = _blocks(_product(grads.gates, seen), np.argsort(kind.order).tolist())
-    D = tape.seen.shape[2] - 1 - H
-    recurrent = {"W_h": gates[:, D + 1 :].copy()} if kind.recurrent else {}
-    heads = np.empty((len(order), 1 + H), gates.dtype)
-    heads[order] = _product(grads.heads, one_h[1:])
-    controller = kind.params(W_x=gates[:, :D].copy(), b=gates[:, D].copy(), **recurrent)
-    return NTMParams(controller, heads[:, 1:].copy(), heads[:, 0].copy())
+    kind, order = machine.kind, _head_order(machine.sizes)
+    gates = _blocks(_product(grads.gates, tape.seen[:-1]), np.argsort(kind.order).tolist())
+    W_x, W_h, b = (part.copy() for part in np.split(gates, [-1 - H, -1], axis=1))
+    heads = np.empty((len(order), H + 1), gates.dtype)
+    heads[order] = _product(grads.heads, split_seen(machine.sizes, tape.seen[1:], H).h_one)
+    recurrent = {"W_h": W_h} if kind.recurrent else {}
+    return NTMParams(kind.params(W_x=W_x, b=b[:, 0], **recurrent), heads[:, :-1].copy(), heads[:, -1].copy())
 
 
 def _product(dz: Array, x: Array) -> Array:
@@ -208,9 +209,8 @@ def ntm(
     Raises ValueError for another controller, and for what `companion.ntm.ntm` refuses.
     """
     cell = readable_ntm(controller, rows, width, read_heads, write_heads, shift_range, gate_bias)
-    if controller.step not in KINDS:
-        raise ValueError(f"ntm: controller is {controller!r:.60}, expected lstm.LSTM or ntm.Feedforward")
-    machine = Machine(cell, KINDS[controller.step], NTMSizes(rows, width, read_heads, write_heads, shift_range), loops)
+    sizes = NTMSizes(rows, width, read_heads, write_heads, shift_range)
+    machine = Machine(cell, kind_of(controller), sizes, loops)
     return Layer(cell.init, partial(ntm_sequence, machine), partial(ntm_sequence_backward, machine))
 
 

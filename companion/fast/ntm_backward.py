@@ -39,7 +39,7 @@ from companion.tree import Array
 class Gradients(NamedTuple):
     """What the loop back fills and carries."""
 
-    seen: Array  # (T + 1, B, D + R M + 1 + H): first those that come from outside, x and 1 at 0; it adds its own
+    seen: Array  # (T + 1, B, D + R M + H + 1): at first what reads and h get from outside, and 0; the loop adds its own
     gates: Array  # (T, B, G)
     heads: Array  # (T, B, P) of z
     s: Array  # (B, L): this and what follows, of the state after the last step, become those before the first one
@@ -87,9 +87,9 @@ def backward_loop(sizes: NTMSizes, weights: Weights, tape: Tape, grads: Gradient
         dnow.s[...] -= np.vecdot(dnow.s, now.s)[..., None]
         dz, dh = grads.heads[t], dseen.h[t + 1]
         dz *= slope.heads
-        dh += np.dot(dz, weights.heads[:, 1:])
+        dh += np.dot(dz, weights.heads[:, :-1])
         _control_back(slope.control, dh, grads.s, grads.gates[t])
-        grads.seen[t, :, : weights.gates.shape[1]] += np.dot(grads.gates[t], weights.gates)
+        grads.seen[t] += np.dot(grads.gates[t], weights.gates)
 
 
 def _slopes(sizes: NTMSizes, tape: Tape) -> Slopes:

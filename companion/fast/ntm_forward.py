@@ -4,7 +4,7 @@ The equations are those of `companion.ntm`, `heads` and `addressing`. What makes
 
 memory (B, M, N)   Its longest axis last, so that all that is done to it or to a weighting runs along the rows.
 one tape           What a step keeps is written where it is kept, into one array for all steps.
-stacked inputs     x, reads, 1 and h stand side by side: one product gives all gates with their biases, one more z with its own.
+stacked inputs     x, reads, h and 1 stand side by side: one product gives all gates with their biases, one more z with its own.
 blocks by squash   The parameters of the heads stand in another order, so that one tanh squashes four of their seven blocks.
                    sigma(z) = (1 + tanh(z / 2)) / 2, with the 1/2 inside put into the weights.
 unit keys          key / |key| is short and its products with the rows are long: divide first.
@@ -27,14 +27,14 @@ from companion.tree import Array
 class Weights(NamedTuple):
     """The weights of the products inside the loop."""
 
-    gates: Array  # (G, D + R M + 1 + L)
-    heads: Array  # (P, 1 + H)
+    gates: Array  # (G, D + R M + H + 1) of `Tape.seen`; feedforward: those of h are 0
+    heads: Array  # (P, H + 1)
 
 
 class Tape(NamedTuple):
     """What the steps of an episode keep; K = R + W heads, S shifts. LSTM: G = 4H and L = H; feedforward: G = H and L = 0."""
 
-    seen: Array  # (T + 1, B, D + R M + 1 + H) x, then what the step before left: reads, 1, h
+    seen: Array  # (T + 1, B, D + R M + H + 1) x, then what the step before left: reads, h, and 1
     gates: Array  # (T, B, G) o, i, f, g; feedforward: h
     s: Array  # (T + 1, B, L) internal state, before the first step and after every step
     phi: Array  # (T, B, L) tanh(s)
@@ -77,21 +77,19 @@ def split_heads(sizes: NTMSizes, a: Array) -> Heads:
 
 
 class Seen(NamedTuple):
-    """The parts of seen (..., D + R M + 1 + H) as views."""
+    """The parts of seen (..., D + R M + H + 1) as views."""
 
     x: Array  # (..., D)
     reads: Array  # (..., R, M)
-    one_h: Array  # (..., 1 + H)
     h: Array  # (..., H)
+    h_one: Array  # (..., H + 1)
 
 
 def split_seen(sizes: NTMSizes, a: Array, H: int) -> Seen:
-    """These parts of a (..., D + R M + 1 + H)."""
-    shape, of_reads = (
-        (*a.shape[:-1], sizes.read_heads, sizes.width),
-        slice(-1 - H - sizes.read_heads * sizes.width, -1 - H),
-    )
-    return Seen(a[..., : of_reads.start], a[..., of_reads].reshape(shape), a[..., -1 - H :], a[..., -H:])
+    """These parts of a (..., D + R M + H + 1)."""
+    h, shape = a.shape[-1] - 1 - H, (*a.shape[:-1], sizes.read_heads, sizes.width)
+    x = h - sizes.read_heads * sizes.width
+    return Seen(a[..., :x], a[..., x:h].reshape(shape), a[..., h:-1], a[..., h:])
 
 
 def each_step(heads: Heads) -> Iterator[Heads]:
@@ -118,9 +116,9 @@ def forward_loop(sizes: NTMSizes, weights: Weights, tape: Tape) -> None:
     # s(j) moves by j rows: of the stretches, the last one stands R rows back.
     moved = np.moveaxis(windows(tape.gated, tape.w.shape[3])[::-1], 1, 0)
     for t, (now, copies) in enumerate(zip(each_step(heads), moved)):
-        np.dot(tape.seen[t, :, : len(gates_T)], gates_T, out=tape.gates[t])
+        np.dot(tape.seen[t], gates_T, out=tape.gates[t])
         _control(tape, t, after.h[t])
-        np.dot(after.one_h[t], heads_T, out=tape.heads[t])
+        np.dot(after.h_one[t], heads_T, out=tape.heads[t])
         _squash(tape.heads[t], now)
         _find(tape, t, now, rows)
         _move(tape, t, now, copies)

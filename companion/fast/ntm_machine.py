@@ -1,12 +1,14 @@
-"""What a machine of `fast.ntm` is made of, and what it asks of its arguments. Errors as those of `unroll` and of the cell's step."""
+"""What a machine of `fast.ntm` is made of, and what it asks of its arguments: errors as those of `unroll` and of a step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from companion.addressing import SQUARED_NORM_FLOOR
 from companion.bptt import Cell, Mask, require_mask, require_sequence, require_state
 from companion.fast.ntm_forward import Heads, Tape, head_blocks, split_heads
 from companion.heads import NTMSizes
@@ -25,10 +27,16 @@ class Kind(NamedTuple):
     recurrent: bool  # whether it sees its last h
 
 
-KINDS = {  # by the step of the controller: how it is initialised makes no difference here
-    LSTM.step: Kind(LSTMParams, LSTMState, [3, 0, 1, 2], True),
-    Feedforward.step: Kind(FeedforwardParams, NoState, [0], False),
-}
+def kind_of(controller: Cell) -> Kind:
+    """That of this controller, however it is initialised. Raises ValueError for one whose steps are not written here."""
+    kinds = (
+        (LSTM, Kind(LSTMParams, LSTMState, [3, 0, 1, 2], True)),
+        (Feedforward, Kind(FeedforwardParams, NoState, [0], False)),
+    )
+    for cell, kind in kinds:
+        if controller[1:] == cell[1:]:
+            return kind
+    raise ValueError(f"ntm: controller is {controller!r:.60}, expected lstm.LSTM or ntm.Feedforward")
 
 
 class Loops(NamedTuple):
@@ -106,25 +114,28 @@ def _require_state(
 
 def require_heads(function: str, sizes: NTMSizes, tape: Tape, mask: Mask | None) -> None:
     """Raise ValueError where parameters of heads are what the stages of addressing refuse; steps on padding do not count."""
-    wrong = ~np.isfinite(tape.heads)
-    if mask is not None:
-        wrong &= mask[:, :, None]
+    heads, real = split_heads(sizes, tape.heads), np.ones((), bool) if mask is None else mask[:, :, None]
+    if not (np.isfinite(tape.heads).all() and np.isfinite(tape.w).all()):
+        names = np.repeat(Heads._fields, [m * n for m, n in head_blocks(sizes)])
+        _refuse(function, names, tape.heads, ~np.isfinite(tape.heads) & real, "finite numbers")
+        w = tape.w[1:].max(axis=3)  # NaN if there is one
+        _refuse(function, ["w"] * w.shape[2], w, ~np.isfinite(w) & real, "finite numbers")
+    # A norm of a key so small that it may be that of zeros.
+    if (tape.key_norm < 2 * np.sqrt(SQUARED_NORM_FLOOR)).any():
+        lengths = np.abs(heads.key).max(axis=3)
+        zeros = (lengths == 0) & real
+        _refuse(function, ["key"] * zeros.shape[2], lengths, zeros, "a vector with a direction: zeros have no cosine")
+    strength = heads.strength[..., 0]
+    _refuse(function, ["strength"] * strength.shape[2], strength, (strength <= 0) & real, "numbers above 0")
+
+
+def _refuse(function: str, names: Sequence[str], values: Array, wrong: NDArray[np.bool_], expected: str) -> None:
+    """Raise ValueError for the first wrong one of values (T, B, n) with these names."""
     if wrong.any():
-        t, b, p = (int(k) for k in np.argwhere(wrong)[0])
-        name = np.repeat(Heads._fields, [m * n for m, n in head_blocks(sizes)])[p]
-        received = tape.heads[t, b, p]
-        raise ValueError(f"{function}: {name} of a head is {received} at step {t}, batch {b}, expected finite numbers")
-    heads = split_heads(sizes, tape.heads)
-    faults = (
-        ("key of a head is all zeros", ~heads.key.any(axis=3), "a vector with a direction: 0 has no cosine"),
-        ("strength of a head is 0", heads.strength[..., 0] <= 0, "numbers above 0"),
-        ("w of a head is not finite", ~np.isfinite(tape.w[1:]).all(axis=3), "numbers in 0 ... 1"),
-    )
-    for fault, of_head, expected in faults:
-        where = of_head.any(axis=2) if mask is None else of_head.any(axis=2) & mask
-        if where.any():
-            t, b = (int(k) for k in np.argwhere(where)[0])
-            raise ValueError(f"{function}: {fault} at step {t}, batch {b}, expected {expected}")
+        t, b, k = (int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{function}: {names[k]} of a head is {values[t, b, k]} at step {t}, batch {b}, expected {expected}"
+        )
 
 
 # --- backward

@@ -71,9 +71,10 @@ RECIPES: dict[str, Recipe] = {
         _machine(
             "copy",
             "the vectors that were shown",
-            MachineModel(training_rows=32),
-            Training(1500, 16, 3e-3, 1, 0.3, 0.3, 100),
+            MachineModel(tight_memory=True),
+            Training(2500, 16, 3e-3, warmup=1, hold=0.3, max_norm=0.3, beta_2=0.99, evaluate_every=100),
         ),
+        _lstm("copy", "the vectors that were shown", Training(6000, 16, 3e-3)),
     )
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, pad
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
 from companion import ntm
 from companion.data import algorithmic as tasks
@@ -33,10 +33,7 @@ VALIDATION, TEST = 1, 2  # seeds of what is evaluated
 
 
 class Machine(nn.Module):
-    """A neural Turing machine and, from its output, logits for `n_out` channels at every step.
-
-    It is trained with `training_rows` of memory and used with `rows`: no weight depends on how many there are.
-    """
+    """A neural Turing machine and, from its output, logits for `n_out` channels at every step."""
 
     def __init__(self, settings: MachineModel, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -50,25 +47,31 @@ class Machine(nn.Module):
         self.layer, self.settings = fast_ntm.fast_layer(cell, **sizes), settings
         self.output = nn.Linear(settings.n_hidden + settings.read_heads * settings.width, n_out)
         heads = settings.read_heads + settings.write_heads
-        self.start = nn.Parameter(0.05 * torch.randn(heads, settings.training_rows)) if settings.learned_start else None
+        self.start = nn.Parameter(0.05 * torch.randn(heads, settings.rows)) if settings.learned_start else None
 
     def forward(
         self, inputs: Tensor, mask: Tensor | None = None, carry: None = None, dropped: Dropped | None = None
     ) -> tuple[Tensor, None]:
         """Logits (T, B, C) for inputs (T, B, D). On the processor the fast layer computes them, elsewhere PyTorch's twin."""
-        state = self.initial_state(inputs.shape[1])
+        rows = self.settings.rows
+        if self.settings.tight_memory and self.training and mask is not None and dropped is not None:
+            rows = spare_rows(mask, dropped.generator)
+        state = self.initial_state(inputs.shape[1], rows)
         if inputs.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             return self.output(fast_ntm.run(self.layer, self.machine, inputs, state)), None
         return self.output(self.machine.run(inputs, state)[0]), None
 
-    def initial_state(self, batch: int) -> Any:
-        """The machine's; a start that is learned has nothing on the rows that are not there in training."""
-        rows = self.settings.training_rows if self.training else self.settings.rows
+    def initial_state(self, batch: int, rows: int) -> Any:
+        """That of the machine, with so many rows, or with heads as they have learned to start."""
         state: Any = self.machine.initial_state(batch, rows)
         if self.start is None:
             return state
-        w = pad(self.start.softmax(dim=1), (0, rows - self.settings.training_rows))
-        return state._replace(w=w.expand(batch, -1, -1))
+        return state._replace(w=self.start[:, :rows].softmax(dim=1).expand(batch, -1, -1))
+
+
+def spare_rows(mask: Tensor, generator: torch.Generator) -> int:
+    """2 to 9 rows more than answers are asked for: no weight depends on how many, and where a head scribbles, it harms."""
+    return int(mask[:, 0].sum()) + int(torch.randint(2, 10, (), generator=generator))
 
 
 class StackedLSTM(nn.Module):

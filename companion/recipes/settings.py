@@ -25,6 +25,7 @@ class Training:
     warmup: int = 100  # first updates, in which the rate rises in a line
     hold: float = 0.0  # share of the updates before it begins to fall
     max_norm: float = 1.0  # of the gradient
+    beta_2: float = 0.999  # share that Adam keeps of its mean of squared gradients at each update
     evaluate_every: int = 500  # updates
     checkpoint_every: int = 250  # updates
 
@@ -33,7 +34,8 @@ class Training:
             _require_size(name, getattr(self, name))
         for name in ("learning_rate", "max_norm"):
             require_range("recipe", name, getattr(self, name), 0, MAX_NUMBER, "(]")
-        require_range("recipe", "hold", self.hold, 0, 1, "[)")
+        for name in ("hold", "beta_2"):
+            require_range("recipe", name, getattr(self, name), 0, 1, "[)")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class MachineModel:
 
     n_hidden: int = 100  # units of the controller
     controller: str = "lstm"  # or "feedforward"
-    rows: int = 128  # of its memory when it is used
-    training_rows: int = 128  # while it is trained
+    rows: int = 128
+    tight_memory: bool = False  # whether it trains with only 2 to 9 rows more than answers, whatever `rows` says
     width: int = 20
     read_heads: int = 1
     write_heads: int = 1
@@ -81,7 +83,7 @@ class MachineModel:
     learned_start: bool = False  # whether the heads' first weightings are learned; otherwise all start at row 0
 
     def __post_init__(self) -> None:
-        for name in ("n_hidden", "rows", "training_rows", "width", "read_heads", "write_heads"):
+        for name in ("n_hidden", "rows", "width", "read_heads", "write_heads"):
             _require_size(name, getattr(self, name))
         require_whole("recipe", "shift_range", self.shift_range, 0)
         for name in ("gate_bias", "forget_bias"):

@@ -70,7 +70,8 @@ def begin(recipe: Recipe, seed: int = 0, place: Place = Place()) -> Run:  # noqa
     task.batch(recipe, data, seed, 1)  # raises where there is too little data for one
     module = build(recipe, len(data.inputs), len(data.outputs), seed).to(place.device)
     model = DistributedDataParallel(module) if place.n_processes > 1 else module
-    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.training.learning_rate)
+    settings = recipe.training
+    optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate, betas=(0.9, settings.beta_2))
     scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "float16")
     return Run(recipe, seed, place, task, data, module, model, optimizer, scaler)
 

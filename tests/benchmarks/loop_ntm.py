@@ -1,8 +1,9 @@
 """A neural Turing machine as it is usually published for PyTorch: what the fast ones are compared with.
 
-A memory object that the heads share and that changes as they work, an object for each head with a linear layer of its own, one
-step at a time under autograd, and the shift as a convolution for each sequence of the batch in turn. Nothing is slower than
-this design has to be. It computes what `companion.ntm` computes with an LSTM controller.
+A memory object that the heads share and that changes as they work; an object for each head, with a linear layer of its own; one
+step at a time under autograd; shifts and writes for one sequence of the batch after the other, each result put into its place in
+an array made before. So it is, among others, in the version most often forked (github.com/loudinthecloud/pytorch-ntm, 2017), whose
+linear layer on top is not here. It computes what `companion.ntm` computes with an LSTM controller, in torch's default dtype.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ class Memory:
         return torch.matmul(w.unsqueeze(1), self.contents).squeeze(1)
 
     def write(self, w: Tensor, erase: Tensor, add: Tensor) -> None:
-        kept = self.contents * (1 - torch.matmul(w.unsqueeze(-1), erase.unsqueeze(1)))
-        self.contents = kept + torch.matmul(w.unsqueeze(-1), add.unsqueeze(1))
+        before, self.contents = self.contents, torch.zeros_like(self.contents)
+        for b in range(len(w)):
+            self.contents[b] = before[b] * (1 - torch.outer(w[b], erase[b])) + torch.outer(w[b], add[b])
 
     def address(
         self, key: Tensor, strength: Tensor, gate: Tensor, s: Tensor, sharpness: Tensor, last: Tensor
@@ -38,7 +40,9 @@ class Memory:
         similarity = F.cosine_similarity(self.contents, key.unsqueeze(1), dim=-1, eps=1e-8)
         content = F.softmax(strength * similarity, dim=1)
         gated = gate * content + (1 - gate) * last
-        shifted = torch.stack([shift(w, kernel) for w, kernel in zip(gated, s, strict=True)])
+        shifted = torch.zeros_like(gated)
+        for b in range(len(gated)):
+            shifted[b] = shift(gated[b], s[b])
         powers = (shifted + 1e-12) ** sharpness
         return powers / powers.sum(dim=1, keepdim=True)
 

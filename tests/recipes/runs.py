@@ -13,6 +13,7 @@ from companion.data.text import Text
 from companion.recipes import (
     RECIPES,
     LanguageModel,
+    MachineModel,
     Recipe,
     TaggerModel,
     Training,
@@ -61,6 +62,12 @@ SMALL: dict[str, Recipe] = {
     "wikitext-2": RECIPES["wikitext-2"]._replace(
         task=lambda: language.TASK._replace(load=small_text),
         model=LanguageModel(n_embedding=3, n_hidden=6, n_layers=2, dropout=0.2, segment=13),
+        training=Training(
+            steps=30, batch=8, learning_rate=0.05, warmup=5, max_norm=0.5, evaluate_every=9, checkpoint_every=4
+        ),
+    ),
+    "copy": RECIPES["copy"]._replace(
+        model=MachineModel(n_hidden=6, rows=24, width=4, tight_memory=True),
         training=Training(
             steps=30, batch=8, learning_rate=0.05, warmup=5, max_norm=0.5, evaluate_every=9, checkpoint_every=4
         ),

@@ -18,7 +18,7 @@ from companion.recipes import RECIPES, checkpoint, training
 from companion.recipes.loading import load_model
 from tests.recipes.runs import SMALL, contents, edit, resume, run_until
 
-LETTERS, TEXT = SMALL
+LETTERS, TEXT, _ = SMALL
 STEP = 7
 
 

@@ -168,7 +168,7 @@ def test_no_setting_of_a_model_has_the_name_of_one_of_training(name: str) -> Non
 
 
 def test_recipe_that_is_not_there_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match=r"name is 'letters', expected one of: letters-to-phonemes, wikitext-2$"):
+    with pytest.raises(ValueError, match=r"name is 'letters', expected one of: letters-to-phonemes, wikitext-2, copy, copy-lstm$"):
         find("letters")
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
