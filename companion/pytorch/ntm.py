@@ -43,7 +43,7 @@ def _norm(v: Tensor) -> Tensor:
 
 def interpolate(content: Tensor, gate: Tensor, prev: Tensor) -> Tensor:
     """Weighting g w_c + (1 - g) w' of content (B, K, N) and prev (B, K, N) with gate (B, K)."""
-    return torch.lerp(prev, content, gate[:, :, None])
+    return prev + gate[:, :, None] * (content - prev)
 
 
 def shift(w: Tensor, s: Tensor) -> Tensor:

@@ -215,7 +215,7 @@ REPEAT_COPY = Algorithm(
 )
 ASSOCIATIVE_RECALL = Algorithm(
     _associative_recall,
-    _of(tasks.associative_recall, "items", 2, 3, 4, 5, 6),
+    _of(tasks.associative_recall, "items", 3, 4, 5, 6),
     _of(tasks.associative_recall, "items", 8, 10, 12, 15),
 )
 NGRAMS = Algorithm(_dynamic_ngrams, (tasks.dynamic_ngrams,) * 8, (tasks.dynamic_ngrams,) * 32)

@@ -17,6 +17,7 @@ from companion.recipes import (
     Recipe,
     TaggerModel,
     Training,
+    algorithmic,
     change,
     checkpoint,
     language,
@@ -66,7 +67,11 @@ SMALL: dict[str, Recipe] = {
             steps=30, batch=8, learning_rate=0.05, warmup=5, max_norm=0.5, evaluate_every=9, checkpoint_every=4
         ),
     ),
-    "copy": RECIPES["copy"]._replace(
+    "copy": Recipe(
+        "copy",
+        "the vectors that were shown",
+        lambda: algorithmic.TASKS["copy"],
+        "wrong bits a sequence",
         model=MachineModel(n_hidden=6, rows=24, width=4, tight_memory=True),
         training=Training(
             steps=30, batch=8, learning_rate=0.05, warmup=5, max_norm=0.5, evaluate_every=9, checkpoint_every=4

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from companion.data import algorithmic as tasks
-from companion.recipes import RECIPES, MachineModel, StackedModel, algorithmic, change, training
+from companion.recipes import MachineModel, StackedModel, algorithmic, change, training
 from companion.recipes.algorithmic import Machine, StackedLSTM
 from tests.recipes.runs import SMALL
 
@@ -29,8 +29,7 @@ MACHINES = {
     "feedforward, several heads": MachineModel(
         n_hidden=5,
         controller="feedforward",
-        rows=9,
-        training_rows=7,
+        rows=7,
         width=4,
         read_heads=2,
         write_heads=3,
@@ -53,7 +52,7 @@ def _float32() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_update_is_a_function_of_seed_and_step(name: str) -> None:
-    task, recipe = algorithmic.TASKS[name], change(RECIPES["copy"], {"batch": "3"})
+    task, recipe = algorithmic.TASKS[name], change(SMALL["copy"], {"batch": "3"})
     data = task.load()
     first, again, later, other = (task.batch(recipe, data, *at) for at in ((0, 5), (0, 5), (0, 6), (1, 5)))
     assert torch.equal(first.inputs, again.inputs)
@@ -103,7 +102,7 @@ def test_evaluated_episodes_are_always_the_same_and_differ_between_the_parts(nam
 
 def by_autograd(module: Machine, inputs: Any) -> Any:
     """Logits by PyTorch's own operations, as on a device without a fast layer."""
-    ys, _ = module.machine.run(inputs, module.initial_state(inputs.shape[1], 7))
+    ys, _ = module.machine.run(inputs, module.initial_state(inputs.shape[1], module.settings.rows))
     return module.output(ys)
 
 
@@ -124,7 +123,7 @@ def test_the_fast_layer_and_autograd_agree_in_outputs_and_all_gradients(settings
         largest = float(expected.abs().max())
         assert largest > 1e-6, f"{name} is nearly zero, so that nothing was compared"
         error = float((fast[name] - expected).abs().max()) / largest
-        assert error < (1e-10 if dtype == torch.float64 else 5e-5), name
+        assert error < (1e-10 if dtype == torch.float64 else 2e-4), name
 
 
 def test_a_machine_under_autocast_is_that_of_autograd() -> None:
@@ -193,8 +192,7 @@ def test_the_best_predictor_is_at_1_and_a_coin_above_it() -> None:
 
 
 def test_the_loss_of_an_update_is_the_mean_over_all_bits_that_are_asked_for() -> None:
-    recipe = SMALL["copy"]
-    run = training.begin(recipe)
+    run = training.begin(change(SMALL["copy"], {"tight_memory": "false"}))
     batch = run.task.batch(run.recipe, run.data, 0, 1)
     logits = run.module(batch.inputs)[0][batch.mask].double()
     targets = batch.targets[batch.mask].double()
@@ -230,9 +228,9 @@ def test_numbers_that_are_not_finite_stop_a_run_with_step_seed_and_last_checkpoi
 )
 def test_settings_that_no_machine_has_are_refused(setting: str, value: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        change(RECIPES["copy"], {setting: value})
+        change(SMALL["copy"], {setting: value})
 
 
 def test_a_shift_range_wider_than_the_memory_is_refused_when_the_machine_is_built() -> None:
     with pytest.raises(ValueError, match="shift_range is 4, expected at most 3 with 8 rows"):
-        training.begin(change(RECIPES["copy"], {"shift_range": "4", "rows": "8"}))
+        training.begin(change(SMALL["copy"], {"shift_range": "4", "rows": "8"}))

@@ -180,7 +180,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_what_differs_is_named(other:
 def test_settings_that_differ_are_named(folder: Path) -> None:
     settings = checkpoint.read(folder).header["settings"]
     for name, value in settings.items():
-        other = value / 2 if isinstance(value, float) else value + 1
+        other = (value + 0.1) / 2 if isinstance(value, float) else value + 1
         edit(folder, settings=settings | {name: other})
         require_refusal(lambda: resume(folder, TEXT), folder, f"{name} {other}, expected {value}")
     edit(folder, settings={name: value for name, value in settings.items() if name != "warmup"})

@@ -132,7 +132,7 @@ def test_signal_ends_a_run_after_its_update_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["letters"], ["name is 'letters', expected one of: letters-to-phonemes, wikitext-2, copy, copy-lstm"]),
+        (["letters"], ["name is 'letters', expected one of: letters-to-phonemes, wikitext-2"]),
         ([LETTERS, "--set", "n_hiden=3"], ["no setting 'n_hiden'; the nearest is 'n_hidden'"]),
         ([LETTERS, "--set", "n_hidden"], ["--set is 'n_hidden', expected key=value"]),
         ([LETTERS, "--set", ""], ["--set is '', expected key=value"]),
