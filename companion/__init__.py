@@ -14,6 +14,8 @@ Recurrent networks       ``bptt`` ``rnn`` ``sequence`` ``fast`` ``data.reber``
                          ``data.long_lag``
 LSTM and GRU             ``lstm`` ``gru`` ``stacked`` ``data.text``
 Bidirectional networks   ``bidirectional`` ``data.phonemes``
+Neural Turing machines   ``addressing`` ``heads`` ``ntm`` ``data.algorithmic``
+                         ``memory_trace``
 Recipes                  ``recipes`` ``files`` ``data.packages`` ``data.wikitext``
 For teachers             ``grading``
 Every chapter            ``tree`` (nested arrays), ``claims`` (the ledger of tested

@@ -56,10 +56,10 @@ def unroll(
 ) -> tuple[Array, Any, Caches]:
     """Run `cell` over xs (T, B, D) and return ys (T, B, H), the last state and the caches.
 
-    The state at the start is the cell's initial one, most often zeros, unless one is given. `mask` (T, B) is True while a sequence lasts and False on its padding:
-    there the state stays as it is and y is 0, so that a batch gives what its sequences give one by one. The caches hold on to
-    the arrays given and returned: do not write into them before the way back. Raises ValueError for shapes that do not fit,
-    inputs and states that are not finite, and a mask that `require_mask` refuses.
+    The state at the start is the cell's initial one, most often zeros, unless one is given. `mask` (T, B) is True while a
+    sequence lasts and False on its padding: there the state stays as it is and y is 0, so that a batch gives what its sequences
+    give one by one. The caches hold on to the arrays given and returned: do not write into them before the way back. Raises
+    ValueError for shapes that do not fit, inputs and states that are not finite, and a mask that `require_mask` refuses.
     """
     require_sequence("unroll", xs)
     state = cell.initial_state(params, xs.shape[1]) if state is None else state

@@ -87,7 +87,7 @@ def _require_params(function: str, machine: Machine, params: NTMParams) -> int:
     P = sum(m * n for m, n in head_blocks(machine.sizes))
     require_shape(function, "params.W_z", params.W_z, P, "H", why="for these heads")
     require_shape(function, "params.b_z", params.b_z, P, why="for these heads")
-    H = params.W_z.shape[1]
+    H: int = params.W_z.shape[1]
     G = len(machine.kind.order) * H
     axes: dict[str, tuple[Any, ...]] = {"W_x": (G, "D"), "W_h": (G, H), "b": (G,)}
     for name, array in params.controller._asdict().items():
@@ -116,7 +116,7 @@ def require_heads(function: str, sizes: NTMSizes, tape: Tape, mask: Mask | None)
     """Raise ValueError where parameters of heads are what the stages of addressing refuse; steps on padding do not count."""
     heads, real = split_heads(sizes, tape.heads), np.ones((), bool) if mask is None else mask[:, :, None]
     if not (np.isfinite(tape.heads).all() and np.isfinite(tape.w).all()):
-        names = np.repeat(Heads._fields, [m * n for m, n in head_blocks(sizes)])
+        names = np.repeat(Heads._fields, [m * n for m, n in head_blocks(sizes)]).tolist()
         _refuse(function, names, tape.heads, ~np.isfinite(tape.heads) & real, "finite numbers")
         w = tape.w[1:].max(axis=3)  # NaN if there is one
         _refuse(function, ["w"] * w.shape[2], w, ~np.isfinite(w) & real, "finite numbers")

@@ -19,7 +19,7 @@ from companion.tree import tree_items, tree_map
 try:
     from companion.fast.compiled_ntm import ntm as fast_layer
 except ImportError:
-    from companion.fast.ntm import ntm as fast_layer
+    from companion.fast.ntm import ntm as fast_layer  # type: ignore[assignment]
 
 __all__ = ["fast_layer", "params_of", "run"]
 

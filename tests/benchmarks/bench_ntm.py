@@ -20,8 +20,8 @@ from companion import ntm
 from companion.bptt import unrolled
 from companion.fast import ntm as fast_ntm
 from companion.heads import NTMSizes
-from companion.pytorch import ntm as torch_ntm
 from companion.pytorch import copy_params, grads_like
+from companion.pytorch import ntm as torch_ntm
 from companion.tree import tree_items
 from tests.benchmarks.loop_ntm import LoopNTM
 from tests.benchmarks.timing import Times, interleaved
@@ -113,7 +113,8 @@ def test_sequences_a_second(benchmark: Any, capsys: Any, rng: np.random.Generato
             goal = f" (goal {GOALS[name, batch]:g} x)" if (name, batch) in GOALS else ""
             ratios = np.quantile(batch * times[f"{LOOP}, 1"] / times[f"{name}, {batch}"], [0.25, 0.5, 0.75])
             print(
-                f"  {name:20} batch {batch:2}: {speed:7.1f} a second, {ratios[1]:6.1f} x ({ratios[0]:.1f} to {ratios[2]:.1f}){goal}"
+                f"  {name:20} batch {batch:2}: {speed:7.1f} a second, {ratios[1]:6.1f} x "
+                f"({ratios[0]:.1f} to {ratios[2]:.1f}){goal}"
             )
 
 

@@ -2,8 +2,8 @@
 
 A memory object that the heads share and that changes as they work; an object for each head, with a linear layer of its own; one
 step at a time under autograd; shifts and writes for one sequence of the batch after the other, each result put into its place in
-an array made before. So it is, among others, in the version most often forked (github.com/loudinthecloud/pytorch-ntm, 2017), whose
-linear layer on top is not here. It computes what `companion.ntm` computes with an LSTM controller, in torch's default dtype.
+an array made before. So it is, among others, in the version most often forked (github.com/loudinthecloud/pytorch-ntm, 2017),
+whose linear layer on top is not here. It computes what `companion.ntm` does with an LSTM controller, in the default dtype of torch.
 """
 
 from __future__ import annotations

@@ -11,7 +11,13 @@ from companion.recipes import RECIPES, LanguageModel, Recipe, Training, change, 
 from companion.recipes.settings import with_settings
 
 WHOLE = ("steps", "batch", "warmup", "evaluate_every", "checkpoint_every", "n_embedding", "n_hidden", "n_layers")
-REAL = {"learning_rate": "(0, 1e+37]", "max_norm": "(0, 1e+37]", "dropout": "[0, 1)", "hold": "[0, 1)", "beta_2": "[0, 1)"}
+REAL = {
+    "learning_rate": "(0, 1e+37]",
+    "max_norm": "(0, 1e+37]",
+    "dropout": "[0, 1)",
+    "hold": "[0, 1)",
+    "beta_2": "[0, 1)",
+}
 PAIRS = [(recipe, name) for recipe in RECIPES for name in find(recipe).settings()]
 TAGGER = find("letters-to-phonemes")
 
