@@ -1,39 +1,50 @@
-"""The way back of `fast.compiled_ntm`: a step for one sequence after the other. Letters as in `fast.ntm_backward`."""
+"""The way back of `fast.compiled_ntm`: a step for one sequence of the batch after the other.
+
+Equations, letters and order are those of `fast.ntm_backward`, but that the slopes are formed where they are used, and that D, the
+gradient of the memory, is brought up to date in one go at the end of a step.
+"""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from companion.fast.compiled_math import add_dots, add_products, compiled, dot, summing
-from companion.fast.compiled_ntm_forward import keep, mix, places, repeat_ends
+from companion.fast.compiled_ntm_forward import add_moved, keep, repeat_ends, views
 from companion.fast.ntm_backward import Gradients
-from companion.fast.ntm_forward import Tape
+from companion.fast.ntm_forward import Heads, Tape
 from companion.heads import NTMSizes
 from companion.tree import Array
 
 
+class Room(NamedTuple):
+    """Arrays that are used anew at every step."""
+
+    rows: Array  # (M, N)
+    padded: Array  # (N + S - 1,)
+    dw_g: Array  # (K, N)
+    along: Array  # (N,)
+    left: Array  # (M, 4 q) dr and u; 4 q is R + K or a little more, as `add_products` likes it, and what is beyond stays 0
+    right: Array  # (4 q, N) w_read and c
+
+
 @compiled
 def backward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape, grads: Gradients) -> None:
-    """For gates (D + R M + H + 1, G) and heads (P, H)."""
-    (T, B, _), H, M, (K, N) = tape.gates.shape, heads.shape[1], sizes.width, tape.w[0, 0].shape
-    h = tape.seen.shape[2] - 1 - H
-    R = sizes.read_heads
-    reads = h - R * M
-    left, padded, dw_g = (
-        np.empty_like(tape.memory[0, 0]),
-        np.empty_like(tape.gated[0, 0, 0]),
-        np.empty_like(tape.w[0, 0, 0]),
-    )
-    pairs = (R + K + 3) // 4 * 4  # as `add_products` takes them; those beyond stay 0
-    columns, lines = np.zeros((M, pairs), tape.w.dtype), np.zeros((pairs, N), tape.w.dtype)
+    """Fill the gradients, for gates (D + R M + H + 1, G) and heads (P, H)."""
+    (T, B, _), H, R, M, dtype = tape.gates.shape, heads.shape[1], sizes.read_heads, sizes.width, tape.w.dtype
+    K, N = tape.w[0, 0].shape
+    h, pairs = tape.seen.shape[2] - 1 - H, (R + K + 3) // 4 * 4
+    rows, padded, dw_g = np.empty((M, N), dtype), np.empty(N + 2 * sizes.shift_range, dtype), np.empty((K, N), dtype)
+    room = Room(rows, padded, dw_g, np.empty(N, dtype), np.zeros((M, pairs), dtype), np.zeros((pairs, N), dtype))
     for t in range(T - 1, -1, -1):
         for b in range(B):
-            _read_and_write_back(sizes, tape, grads, t, b, grads.seen[t + 1, b, reads:h], left, columns, lines)
-            for k in range(K):
-                _move_back(sizes, tape, grads, t, b, k, padded, dw_g)
-                _content_back(sizes, tape, grads, t, b, k, dw_g, lines[R + k])
-            _memory_back(sizes, tape, grads, t, b, columns, lines, dw_g)
-            _squash_back(sizes, tape.heads[t, b], grads.heads[t, b])
+            now, dnow = views(sizes, tape.heads[t, b]), views(sizes, grads.heads[t, b])
+            grads.heads[t, b] = 0
+            _read_and_write_back(tape, grads, t, b, now, dnow, grads.seen[t + 1, b, h - R * M : h].reshape(R, M), room)
+            _move_back(tape, grads, t, b, now, dnow, room)
+            _find_back(tape, grads, t, b, now, dnow, room)
+            _squash_back(tape.heads[t, b], grads.heads[t, b], now, dnow)
         add_products(grads.seen[t + 1], h, grads.heads[t], 0, heads)
         for b in range(B):
             dh = grads.seen[t + 1, b, h : h + H]
@@ -43,144 +54,134 @@ def backward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape, grads: Gra
 
 @compiled
 def _read_and_write_back(
-    sizes: NTMSizes,
-    tape: Tape,
-    grads: Gradients,
-    t: int,
-    b: int,
-    dreads: Array,
-    left: Array,
-    columns: Array,
-    lines: Array,
+    tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: Heads, dreads: Array, room: Room
 ) -> None:
-    """All but the new D: what it gets from the reads waits in columns and lines for `_memory_back`."""
-    memory, w, z = tape.memory[t, b], tape.w[t + 1, b], tape.heads[t, b]
-    D, dw, dz, M = grads.memory[b], grads.w[b], grads.heads[t, b], sizes.width
-    R, W, adds = sizes.read_heads, sizes.write_heads, places(sizes)[2]
-    dz[:] = 0
+    """All but the new D: what it gets from the reads waits in room for `_find_back`."""
+    memory, D, rows, (R, M) = tape.memory[t, b], grads.memory[b], room.rows, dreads.shape
+    w, dw, W = tape.w[t + 1, b, R:], grads.w[b, R:], len(now.erase)
+    add_products(grads.w[b, :R], 0, dreads, 0, memory)
+    add_products(dw, 0, now.add, 0, D)
+    add_dots(dnow.add, D, w)
     for k in range(W):
         for m in range(M):
-            of_left, row, drow = left[m], memory[m], D[m]
-            for n in range(len(of_left)):
-                of_left[n] = -row[n] * drow[n]
+            share, row, drow = rows[m], memory[m], D[m]
+            for n in range(len(row)):
+                share[n] = -drow[n] * row[n]
         for j in range(W):
             if j != k:
-                keep(left, w[R + j], z[j * M : j * M + M])
-        add_products(dw[R + k : R + k + 1], 0, z.reshape(1, -1), k * M, left)
-        add_dots(dz[k * M : k * M + M].reshape(1, M), left, w[R + k : R + k + 1])
-    add_products(dw[R:], 0, z[adds : adds + W * M].reshape(W, M), 0, D)
-    add_dots(dz[adds : adds + W * M].reshape(W, M), D, w[R:])
-    add_products(dw[:R], 0, dreads.reshape(R, M), 0, memory)
-    lines[:R] = w[:R]
+                keep(rows, w[j], now.erase[j])
+        add_products(dw[k : k + 1], 0, now.erase[k : k + 1], 0, rows)
+        add_dots(dnow.erase[k : k + 1], rows, w[k : k + 1])
+    room.right[:R] = tape.w[t + 1, b, :R]
     for r in range(R):
         for m in range(M):
-            columns[m, r] = dreads[r * M + m]
+            room.left[m, r] = dreads[r, m]
 
 
 @summing
-def _move_back(
-    sizes: NTMSizes, tape: Tape, grads: Gradients, t: int, b: int, k: int, padded: Array, dw_g: Array
-) -> None:
-    """Through sharpen, shift and interpolate."""
-    z, dz, one = tape.heads[t, b], grads.heads[t, b], tape.w.dtype.type(1)
-    w, prev, dw, content, gated = (
-        tape.w[t + 1, b, k],
-        tape.w[t, b, k],
-        grads.w[b, k],
-        tape.content[t, b, k],
-        tape.gated[t, b, k],
-    )
-    floored, logarithm = tape.floored[t, b, k], tape.logarithm[t, b, k]
-    gates, _, _, shares, _, sharpnesses = places(sizes)
-    R, N, sharpness, gate = sizes.shift_range, len(w), z[sharpnesses + k], z[gates + k]
-    S, dw_s, total = 2 * R + 1, padded[R : R + N], dot(dw, w)
-    for n in range(N):
-        dw[n] = w[n] * (dw[n] - total)  # now du
-    dz[sharpnesses + k] = dot(dw, logarithm)
-    for n in range(N):
-        dw_s[n] = sharpness * dw[n] / floored[n]
-    repeat_ends(padded, R)
-    first = shares + k * S
-    for i in range(S):
-        dz[first + i] = dot(dw_s, gated[S - 1 - i : S - 1 - i + N])
-    dw_g[:] = 0
-    mix(z[first : first + S], padded, False, dw_g)
-    stay, dgate = one - gate, one - one
-    for n in range(N):
-        dgate += dw_g[n] * (content[n] - prev[n])
-    dz[gates + k] = dgate
-    for n in range(N):
-        dw[n] = stay * dw_g[n]
-
-
-@summing
-def _content_back(sizes: NTMSizes, tape: Tape, grads: Gradients, t: int, b: int, k: int, dw_g: Array, c: Array) -> None:
-    """To the products of unit key and rows, and the strength."""
-    z, content, row_norm, product = (
-        tape.heads[t, b],
-        tape.content[t, b, k],
-        tape.row_norm[t, b, 0],
-        tape.product[t, b, k],
-    )
-    gates, _, _, _, strengths, _ = places(sizes)
-    strength, total = z[strengths + k], dot(dw_g, content)
-    factor = strength * z[gates + k]
-    for n in range(len(c)):
-        c[n] = factor * content[n] * (dw_g[n] - total) / row_norm[n]
-    grads.heads[t, b, strengths + k] = dot(c, product) / strength
+def _move_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: Heads, room: Room) -> None:
+    """Through sharpen, shift and interpolate: room.dw_g, and from the gradient of w that of w'."""
+    padded, (K, S), N = room.padded, now.s.shape, tape.w.shape[3]
+    R = S // 2
+    dw_s = padded[R : R + N]
+    for k in range(K):
+        w, prev, dw, content, gated = (
+            tape.w[t + 1, b, k],
+            tape.w[t, b, k],
+            grads.w[b, k],
+            tape.content[t, b, k],
+            tape.gated[t, b, k],
+        )
+        floored, dw_g, sharpness, stay = (
+            tape.floored[t, b, k],
+            room.dw_g[k],
+            now.sharpness[k],
+            w.dtype.type(1) - now.gate[k],
+        )
+        total, dgate = dot(dw, w), w.dtype.type(0)
+        for n in range(N):
+            dw[n] = w[n] * (dw[n] - total)  # now du
+        dnow.sharpness[k] = dot(dw, tape.logarithm[t, b, k])
+        for n in range(N):
+            dw_s[n] = sharpness * dw[n] / floored[n]
+        repeat_ends(padded, R)
+        for i in range(S):
+            dnow.s[k, i] = dot(dw_s, gated[S - 1 - i : S - 1 - i + N])
+        dw_g[:] = 0
+        add_moved(dw_g, now.s[k], padded)
+        for n in range(N):
+            dgate += dw_g[n] * (content[n] - prev[n])
+        dnow.gate[k] = dgate
+        for n in range(N):
+            dw[n] = stay * dw_g[n]
 
 
 @compiled
-def _memory_back(
-    sizes: NTMSizes, tape: Tape, grads: Gradients, t: int, b: int, columns: Array, lines: Array, along: Array
-) -> None:
-    """To the keys and the memory."""
-    memory, D, unit, row_norm, product = (
+def _find_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: Heads, room: Room) -> None:
+    """Through the content to the keys; and all that D gets in this step."""
+    memory, D, unit, row_norm, along = (
         tape.memory[t, b],
         grads.memory[b],
         tape.unit[t, b],
         tape.row_norm[t, b, 0],
-        tape.product[t, b],
+        room.along,
     )
-    z, dz, w, (K, M), R = tape.heads[t, b], grads.heads[t, b], tape.w[t + 1, b], unit.shape, sizes.read_heads
-    _, keys, _, _, strengths, _ = places(sizes)
-    one = z.dtype.type(1)
-    add_dots(dz[keys : keys + K * M].reshape(K, M), memory, lines[R : R + K])
+    (K, M), W, one = unit.shape, len(now.erase), memory.dtype.type(1)
+    c, w = room.right[K - W : 2 * K - W], tape.w[t + 1, b, K - W :]
     along[:] = 0
     for k in range(K):
-        c, of_product, first = lines[R + k], product[k], keys + k * M
-        for n in range(len(along)):
-            along[n] += c[n] * of_product[n]
-        same = dz[strengths + k] * z[strengths + k]  # sum of c times product
+        _content_back(now.gate[k] * now.strength[k], tape.content[t, b, k], row_norm, room.dw_g[k], c[k])
+        total = _along(c[k], tape.product[t, b, k], row_norm, along)
+        dnow.strength[k] = total / now.strength[k]
         for m in range(M):
-            columns[m, R + k] = unit[k, m]
-            dz[first + m] = (dz[first + m] - unit[k, m] * same) / tape.key_norm[t, b, k, 0]
-    for n in range(len(along)):
-        along[n] /= row_norm[n] * row_norm[n]
-    for k in range(1, sizes.write_heads):
-        keep(D, w[R + k], z[k * M : k * M + M])
+            room.left[m, K - W + k] = unit[k, m]
+            dnow.key[k, m] = -unit[k, m] * total
+    add_dots(dnow.key, memory, c)
+    for k in range(K):
+        for m in range(M):
+            dnow.key[k, m] /= tape.key_norm[t, b, k, 0]
+    for k in range(1, W):
+        keep(D, w[k], now.erase[k])
     for m in range(M):
-        row, drow, weight, erase = memory[m], D[m], w[R], z[m]
+        row, drow, weight, erase = memory[m], D[m], w[0], now.erase[0, m]
         for n in range(len(row)):
-            drow[n] = drow[n] * (one - weight[n] * erase) - along[n] * row[n]
-    add_products(D, 0, columns, 0, lines)
+            drow[n] = drow[n] * (one - weight[n] * erase) - row[n] * along[n]
+    add_products(D, 0, room.left, 0, room.right)
 
 
 @compiled
-def _squash_back(sizes: NTMSizes, y: Array, dz: Array) -> None:
+def _content_back(factor: Any, content: Array, row_norm: Array, dw_g: Array, c: Array) -> None:
+    """Fill c."""
+    total = dot(dw_g, content)
+    for n in range(len(c)):
+        c[n] = factor * content[n] * (dw_g[n] - total) / row_norm[n]
+
+
+@summing
+def _along(c: Array, product: Array, row_norm: Array, along: Array) -> Any:
+    """The sum of c p; and c p / |m|^2 added to along."""
+    total = c.dtype.type(0)
+    for n in range(len(c)):
+        share = c[n] * product[n]
+        total += share
+        along[n] += share / (row_norm[n] * row_norm[n])
+    return total
+
+
+@compiled
+def _squash_back(y: Array, dz: Array, now: Heads, dnow: Heads) -> None:
     """What stands in dz are the gradients of the squashed parameters y."""
-    _, key, _, s, strength, sharpness = places(sizes)
-    S, one = 2 * sizes.shift_range + 1, y.dtype.type(1)
-    for j in range(key):
+    one, sigmas = y.dtype.type(1), now.erase.size + now.gate.size
+    for j in range(sigmas):
         dz[j] *= y[j] * (one - y[j])
-    for j in range(key, s):
+    for j in range(sigmas, sigmas + now.key.size + now.add.size):
         dz[j] *= one - y[j] * y[j]
-    for first in range(s, strength, S):
-        total = dot(y[first : first + S], dz[first : first + S])
-        for j in range(first, first + S):
-            dz[j] = y[j] * (dz[j] - total)
-    for j in range(strength, len(y)):
-        dz[j] *= -np.expm1((one if j >= sharpness else one - one) - y[j])
+    for k in range(len(now.gate)):
+        total = dot(now.s[k], dnow.s[k])
+        for i in range(now.s.shape[1]):
+            dnow.s[k, i] = now.s[k, i] * (dnow.s[k, i] - total)
+        dnow.strength[k] *= -np.expm1(-now.strength[k])
+        dnow.sharpness[k] *= -np.expm1(one - now.sharpness[k])
 
 
 @compiled

@@ -1,4 +1,8 @@
-"""The way forward of `fast.compiled_ntm`: a step for one sequence after the other. Letters as in `fast.ntm_forward`."""
+"""The way forward of `fast.compiled_ntm`: a step for one sequence of the batch after the other.
+
+Equations, letters and order are those of `fast.ntm_forward`. Constants are made in the dtype of what they meet, because in
+compiled code a plain 1 would turn float32 into float64.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,16 @@ import numpy as np
 
 from companion.addressing import SQUARED_NORM_FLOOR, WEIGHT_FLOOR
 from companion.fast.compiled_math import add_dots, add_products, add_squares, compiled, dot, log, softmax, tanh
-from companion.fast.ntm_forward import Tape
+from companion.fast.ntm_forward import Heads, Tape
 from companion.heads import NTMSizes
 from companion.tree import Array
 
 
 @compiled
 def forward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape) -> None:
-    """For gates (D + R M + H + 1, G) and heads (H + 1, P)."""
-    (T, B, _), H, M = tape.gates.shape, len(heads) - 1, sizes.width
+    """Fill the tape, for gates (D + R M + H + 1, G) and heads (H + 1, P)."""
+    (T, B, _), H, R, M = tape.gates.shape, len(heads) - 1, sizes.read_heads, sizes.width
     h = tape.seen.shape[2] - 1 - H
-    reads = h - sizes.read_heads * M
     for t in range(T):
         tape.gates[t] = 0
         add_products(tape.gates[t], 0, tape.seen[t], 0, gates)
@@ -25,16 +28,30 @@ def forward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape) -> None:
         tape.heads[t] = 0
         add_products(tape.heads[t], 0, tape.seen[t + 1], h, heads)
         for b in range(B):
-            _squash(sizes, tape.heads[t, b])
-            _find(sizes, tape, t, b)
-            _move(sizes, tape, t, b)
-            _read_and_write(sizes, tape, t, b, tape.seen[t + 1, b, reads:h])
+            now, reads = views(sizes, tape.heads[t, b]), tape.seen[t + 1, b, h - R * M : h].reshape(R, M)
+            _squash(tape.heads[t, b], now)
+            _find(tape, t, b, now)
+            _move(tape, t, b, now)
+            _read(tape, t, b, reads)
+            _write(tape, t, b, now)
+
+
+@compiled
+def views(sizes: NTMSizes, z: Array) -> Heads:
+    """The blocks of z (P,); gate, strength and sharpness (K,)."""
+    W, K, M, S = sizes.write_heads, sizes.read_heads + sizes.write_heads, sizes.width, 2 * sizes.shift_range + 1
+    gate, key = W * M, W * M + K
+    add = key + K * M
+    s = add + W * M
+    strength = s + K * S
+    erase, keys, adds = z[:gate].reshape(W, M), z[key:add].reshape(K, M), z[add:s].reshape(W, M)
+    shares = z[s:strength].reshape(K, S)
+    return Heads(erase, z[gate:key], keys, adds, shares, z[strength : strength + K], z[strength + K :])
 
 
 @compiled
 def _control(gates: Array, s_prev: Array, s: Array, phi: Array, h: Array) -> None:
-    H = len(h)
-    half = gates.dtype.type(0.5)
+    H, half = len(h), gates.dtype.type(0.5)
     for j in range(len(gates)):
         gates[j] = tanh(gates[j])
     if len(s) == 0:
@@ -52,120 +69,111 @@ def _control(gates: Array, s_prev: Array, s: Array, phi: Array, h: Array) -> Non
 
 
 @compiled
-def places(sizes: NTMSizes) -> tuple[int, int, int, int, int, int]:
-    """Where the blocks of `Heads` begin, after the first: gate, key, add, s, strength, sharpness."""
-    W, K, M = sizes.write_heads, sizes.read_heads + sizes.write_heads, sizes.width
-    gate, key = W * M, W * M + K
-    add = key + K * M
-    s = add + W * M
-    strength = s + K * (2 * sizes.shift_range + 1)
-    return gate, key, add, s, strength, strength + K
-
-
-@compiled
-def _squash(sizes: NTMSizes, z: Array) -> None:
-    _, key, _, s, strength, sharpness = places(sizes)
-    S, half, one = 2 * sizes.shift_range + 1, z.dtype.type(0.5), z.dtype.type(1)
-    for j in range(s):
+def _squash(z: Array, now: Heads) -> None:
+    """In place."""
+    zero, half, one = z.dtype.type(0), z.dtype.type(0.5), z.dtype.type(1)
+    sigmas = now.erase.size + now.gate.size
+    for j in range(sigmas + now.key.size + now.add.size):
         z[j] = tanh(z[j])
-    for j in range(key):
+    for j in range(sigmas):
         z[j] = half * z[j] + half
-    for j in range(s, strength, S):
-        softmax(z[j : j + S])
-    for j in range(strength, len(z)):
-        z[j] = (z[j] if z[j] > 0 else one - one) + np.log1p(np.exp(-abs(z[j])))
-    for j in range(sharpness, len(z)):
-        z[j] += one
+    for k in range(len(now.gate)):
+        softmax(now.s[k])
+    for j in range(len(z) - 2 * now.gate.size, len(z)):
+        z[j] = (z[j] if z[j] > zero else zero) + np.log1p(np.exp(-abs(z[j])))
+    for k in range(len(now.gate)):
+        now.sharpness[k] += one
 
 
 @compiled
-def _find(sizes: NTMSizes, tape: Tape, t: int, b: int) -> None:
+def _find(tape: Tape, t: int, b: int, now: Heads) -> None:
+    """The weighting by content."""
     memory, row_norm, unit, product = tape.memory[t, b], tape.row_norm[t, b, 0], tape.unit[t, b], tape.product[t, b]
-    z, floor, (M, N) = tape.heads[t, b], memory.dtype.type(SQUARED_NORM_FLOOR), memory.shape
-    _, keys, _, _, strengths, _ = places(sizes)
+    floor = memory.dtype.type(SQUARED_NORM_FLOOR)
     row_norm[:] = floor
     add_squares(row_norm, memory)
-    for n in range(N):
+    for n in range(len(row_norm)):
         row_norm[n] = np.sqrt(row_norm[n])
     for k in range(len(unit)):
-        key = z[keys + k * M : keys + k * M + M]
-        norm = np.sqrt(dot(key, key) + floor)
+        norm = np.sqrt(dot(now.key[k], now.key[k]) + floor)
         tape.key_norm[t, b, k, 0] = norm
-        for m in range(M):
-            unit[k, m] = key[m] / norm
+        for m in range(unit.shape[1]):
+            unit[k, m] = now.key[k, m] / norm
     product[:] = 0
     add_products(product, 0, unit, 0, memory)
     for k in range(len(unit)):
-        content, along, strength = tape.content[t, b, k], product[k], z[strengths + k]
-        for n in range(N):
-            content[n] = strength * (along[n] / row_norm[n])
+        content, of_rows, strength = tape.content[t, b, k], product[k], now.strength[k]
+        for n in range(len(content)):
+            content[n] = strength * (of_rows[n] / row_norm[n])
         softmax(content)
 
 
 @compiled
-def _move(sizes: NTMSizes, tape: Tape, t: int, b: int) -> None:
-    z, floor, one = tape.heads[t, b], tape.w.dtype.type(WEIGHT_FLOOR), tape.w.dtype.type(1)
-    gates, _, _, shares, _, sharpnesses = places(sizes)
-    R, N = sizes.shift_range, tape.w.shape[3]
-    S = 2 * R + 1
-    for k in range(tape.w.shape[2]):
+def _move(tape: Tape, t: int, b: int, now: Heads) -> None:
+    """The weighting from there: interpolate, shift, sharpen."""
+    floor, one, R = tape.w.dtype.type(WEIGHT_FLOOR), tape.w.dtype.type(1), now.s.shape[1] // 2
+    for k in range(len(now.gate)):
         content, prev, w = tape.content[t, b, k], tape.w[t, b, k], tape.w[t + 1, b, k]
         padded, floored, logarithm = tape.gated[t, b, k], tape.floored[t, b, k], tape.logarithm[t, b, k]
-        gate, sharpness, gated = z[gates + k], z[sharpnesses + k], padded[R : R + N]
-        stay = one - gate
-        for n in range(N):
+        gate, stay, sharpness, gated = now.gate[k], one - now.gate[k], now.sharpness[k], padded[R : R + len(w)]
+        for n in range(len(w)):
             gated[n] = gate * content[n] + stay * prev[n]
         repeat_ends(padded, R)
         floored[:] = 0
-        mix(z[shares + k * S : shares + k * S + S], padded, True, floored)
-        for n in range(N):
+        add_moved(floored, now.s[k, ::-1], padded)  # s(j) moves by j rows: the last stretch stands R rows back
+        for n in range(len(w)):
             floored[n] += floor
-        for n in range(N):
+        for n in range(len(w)):
             logarithm[n] = log(floored[n])
-        for n in range(N):
+        for n in range(len(w)):
             w[n] = sharpness * logarithm[n]
         softmax(w)
 
 
 @compiled
 def repeat_ends(padded: Array, R: int) -> None:
-    """Repeat the ends of a weighting round the corner: R places before its first row and R behind its last."""
+    """As `ntm_forward.repeat_ends`."""
+    N = len(padded) - 2 * R
     for j in range(R):
-        padded[j], padded[len(padded) - R + j] = padded[len(padded) - 2 * R + j], padded[R + j]
+        padded[j], padded[N + R + j] = padded[N + j], padded[R + j]
 
 
 @compiled
-def mix(s: Array, padded: Array, turned: bool, out: Array) -> None:
-    """Add the shifted copies with the shares s to out; turned, the last one is the first stretch."""
-    for i in range(len(s)):
-        share, first = s[i], len(s) - 1 - i if turned else i
-        copy = padded[first : first + len(out)]
+def add_moved(out: Array, shares: Array, padded: Array) -> None:
+    """Add to out the stretches of padded, first to last, with these shares."""
+    for i in range(len(shares)):
+        share, stretch = shares[i], padded[i : i + len(out)]
         for n in range(len(out)):
-            out[n] += share * copy[n]
+            out[n] += share * stretch[n]
 
 
 @compiled
-def _read_and_write(sizes: NTMSizes, tape: Tape, t: int, b: int, reads: Array) -> None:
-    memory, after, w, z = tape.memory[t, b], tape.memory[t + 1, b], tape.w[t + 1, b], tape.heads[t, b]
-    M, R, adds, one = sizes.width, sizes.read_heads, places(sizes)[2], z.dtype.type(1)
+def _read(tape: Tape, t: int, b: int, reads: Array) -> None:
     reads[:] = 0
-    add_dots(reads.reshape(R, M), memory, w[:R])
-    for m in range(M):
-        row, new, weight, erase = memory[m], after[m], w[R], z[m]
+    add_dots(reads, tape.memory[t, b], tape.w[t + 1, b, : len(reads)])
+
+
+@compiled
+def _write(tape: Tape, t: int, b: int, now: Heads) -> None:
+    """All erase, then all add."""
+    W, one = len(now.erase), tape.w.dtype.type(1)
+    memory, after, w = tape.memory[t, b], tape.memory[t + 1, b], tape.w[t + 1, b, -W:]
+    for m in range(len(memory)):
+        row, new, weight, erase = memory[m], after[m], w[0], now.erase[0, m]
         for n in range(len(row)):
             new[n] = row[n] * (one - weight[n] * erase)
-    for k in range(1, sizes.write_heads):
-        keep(after, w[R + k], z[k * M : k * M + M])
-    for k in range(sizes.write_heads):
-        for m in range(M):
-            new, weight, add = after[m], w[R + k], z[adds + k * M + m]
+    for k in range(1, W):
+        keep(after, w[k], now.erase[k])
+    for k in range(W):
+        for m in range(len(memory)):
+            new, weight, add = after[m], w[k], now.add[k, m]
             for n in range(len(new)):
                 new[n] += weight[n] * add
 
 
 @compiled
 def keep(rows: Array, w: Array, erase: Array) -> None:
-    """What a head leaves of rows (M, N)."""
+    """Leave in rows (M, N) what a head does not erase."""
     one = w.dtype.type(1)
     for m in range(len(rows)):
         row, share = rows[m], erase[m]

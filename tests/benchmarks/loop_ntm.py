@@ -1,13 +1,15 @@
 """A neural Turing machine as it is usually published for PyTorch: what the fast ones are compared with.
 
-A memory object that the heads share and that changes as they work; an object for each head, with a linear layer of its own; one
-step at a time under autograd; shifts and writes for one sequence of the batch after the other, each result put into its place in
-an array made before. So it is, among others, in the version most often forked (github.com/loudinthecloud/pytorch-ntm, 2017),
-whose linear layer on top is not here. It computes what `companion.ntm` does with an LSTM controller, in the default dtype of torch.
+A memory object that the heads share and that changes as they work; an object for each head, with a linear layer of its own whose
+output it cuts into pieces; one step at a time under autograd; shifts and writes for one sequence of the batch after the other,
+each result put into its place in an array made before. So it is in a version that many start from
+(github.com/loudinthecloud/pytorch-ntm, 2017), whose linear layer on top is not here. It computes what `companion.ntm` does with an
+LSTM controller, in the default dtype of torch.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,10 @@ class Head(nn.Module):
         self.lengths = lengths
         self.linear = nn.Linear(n_hidden, sum(lengths))
 
+    def parameters_of(self, h: Tensor) -> list[Tensor]:
+        z, ends = self.linear(h), np.cumsum([0, *self.lengths])
+        return [z[:, start:end] for start, end in pairwise(ends)]
+
     def address(self, memory: Memory, key: Tensor, *others: Tensor) -> Tensor:
         strength, gate, s, sharpness, last = others
         return memory.address(
@@ -76,13 +82,13 @@ class Head(nn.Module):
 
 class ReadHead(Head):
     def forward(self, h: Tensor, memory: Memory, last: Tensor) -> tuple[Tensor, Tensor]:
-        w = self.address(memory, *self.linear(h).split(self.lengths, dim=1), last)
+        w = self.address(memory, *self.parameters_of(h), last)
         return memory.read(w), w
 
 
 class WriteHead(Head):
     def forward(self, h: Tensor, memory: Memory, last: Tensor) -> Tensor:
-        *parameters, erase, add = self.linear(h).split(self.lengths, dim=1)
+        *parameters, erase, add = self.parameters_of(h)
         w = self.address(memory, *parameters, last)
         memory.write(w, torch.sigmoid(erase), torch.tanh(add))
         return w
