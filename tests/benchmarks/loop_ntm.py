@@ -3,8 +3,8 @@
 A memory object that the heads share and that changes as they work; an object for each head, with a linear layer of its own whose
 output it cuts into pieces; one step at a time under autograd; shifts and writes for one sequence of the batch after the other,
 each result put into its place in an array made before. So it is in a version that many start from
-(github.com/loudinthecloud/pytorch-ntm, 2017), whose linear layer on top is not here. It computes what `companion.ntm` does with an
-LSTM controller, in the default dtype of torch.
+(github.com/loudinthecloud/pytorch-ntm, 2017), whose linear layer on top is not here. It computes what `companion.ntm` does with
+an LSTM controller, in the default dtype of torch.
 """
 
 from __future__ import annotations
