@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from companion.bptt import Cell, Layer, Mask
 from companion.fast.ntm_backward import Gradients, backward_loop
-from companion.fast.ntm_forward import Heads, Tape, Weights, forward_loop, head_blocks, split_seen
-from companion.fast.ntm_machine import Loops, Machine, begin, begin_backward, kind_of, require_heads
-from companion.heads import HeadParameters, NTMSizes, head_shapes
+from companion.fast.ntm_forward import Tape, Weights, forward_loop, head_blocks, split_seen
+from companion.fast.ntm_machine import Loops, Machine, begin, begin_backward, head_order, kind_of, require_heads
+from companion.heads import NTMSizes
 from companion.ntm import Controller, NTMParams, NTMState
 from companion.ntm import ntm as readable_ntm
 from companion.tree import Array
@@ -65,10 +66,10 @@ def ntm_sequence(
 
 def _reordered(machine: Machine, params: NTMParams) -> Weights:
     """Copies of the weights as the loops take them."""
-    controller, order = params.controller, _head_order(machine.sizes)
+    controller = params.controller
     W_h = controller.W_h if machine.kind.recurrent else np.zeros_like(params.W_z, shape=(params.W_z.shape[1],) * 2)
     gates = np.column_stack([controller.W_x, W_h, controller.b])
-    return Weights(_blocks(gates, machine.kind.order), np.column_stack([params.W_z, params.b_z])[order])
+    return Weights(_blocks(gates, machine.kind.order), np.column_stack([params.W_z, params.b_z])[machine.order])
 
 
 def _halved(machine: Machine, weights: Weights) -> Weights:
@@ -83,14 +84,6 @@ def _halved(machine: Machine, weights: Weights) -> Weights:
 def _blocks(rows: Array, order: list[int]) -> Array:
     """A copy of rows with their blocks in another order."""
     return rows.reshape(len(order), len(rows) // len(order), -1)[order].reshape(rows.shape)
-
-
-def _head_order(sizes: NTMSizes) -> Any:
-    """Where each of the parameters of the heads, in the order of `Heads`, stands in z."""
-    counts = [int(np.prod(shape)) for shape in head_shapes(sizes)]
-    places: Any = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
-    blocks = HeadParameters(*places)
-    return np.concatenate([getattr(blocks, name) for name in Heads._fields])
 
 
 def _new_tape(machine: Machine, H: int, xs: Array, state: NTMState) -> Tape:
@@ -111,7 +104,7 @@ def _new_tape(machine: Machine, H: int, xs: Array, state: NTMState) -> Tape:
 
 def _in_one(shapes: list[tuple[int, ...]], dtype: Any) -> list[Array]:
     """Arrays of these shapes in one piece of memory: when it is free again the next call gets it, and not many fresh pages."""
-    counts = [int(np.prod(shape)) for shape in shapes]
+    counts = [prod(shape) for shape in shapes]
     starts = np.cumsum([0, *(-(-count // 16) * 16 for count in counts)])  # each where a line of the cache begins
     memory = np.empty(starts[-1], dtype)
     return [memory[start : start + count].reshape(shape) for start, count, shape in zip(starts, counts, shapes)]
@@ -177,11 +170,11 @@ def _cut(tape: Tape, grads: Gradients, start: int, end: int) -> tuple[Tape, Grad
 
 def _weight_gradients(machine: Machine, H: int, tape: Tape, grads: Gradients) -> NTMParams:
     """Sums over all steps and sequences, one product each."""
-    kind, order = machine.kind, _head_order(machine.sizes)
+    kind = machine.kind
     gates = _blocks(_product(grads.gates, tape.seen[:-1]), np.argsort(kind.order).tolist())
     W_x, W_h, b = (part.copy() for part in np.split(gates, [-1 - H, -1], axis=1))
-    heads = np.empty((len(order), H + 1), gates.dtype)
-    heads[order] = _product(grads.heads, split_seen(machine.sizes, tape.seen[1:], H).h_one)
+    heads = np.empty((len(machine.order), H + 1), gates.dtype)
+    heads[machine.order] = _product(grads.heads, split_seen(machine.sizes, tape.seen[1:], H).h_one)
     recurrent = {"W_h": W_h} if kind.recurrent else {}
     return NTMParams(kind.params(W_x=W_x, b=b[:, 0], **recurrent), heads[:, :-1].copy(), heads[:, -1].copy())
 
@@ -210,7 +203,7 @@ def ntm(
     """
     cell = readable_ntm(controller, rows, width, read_heads, write_heads, shift_range, gate_bias)
     sizes = NTMSizes(rows, width, read_heads, write_heads, shift_range)
-    machine = Machine(cell, kind_of(controller), sizes, loops)
+    machine = Machine(cell, kind_of(controller), sizes, head_order(sizes), loops)
     return Layer(cell.init, partial(ntm_sequence, machine), partial(ntm_sequence_backward, machine))
 
 

@@ -75,11 +75,11 @@ def backward_loop(sizes: NTMSizes, weights: Weights, tape: Tape, grads: Gradient
     (_, M, N), (T, B, K, _), R = tape.memory[0].shape, tape.content.shape, sizes.read_heads
     shapes = (M, N), (K, tape.gated.shape[3]), (K, N), (R + K, M), (R + K, N)
     rows, padded, *others = (np.empty((B, *shape), tape.w.dtype) for shape in shapes)
-    room, slopes = Room(rows, padded, windows(padded, N), *others), _slopes(sizes, tape)
+    room, slopes = Room(rows, padded, windows(padded, N), *others), list(map(Slopes._make, zip(*_slopes(sizes, tape))))
     heads, dheads = (list(each_step(split_heads(sizes, a))) for a in (tape.heads, grads.heads))
     moved, dseen = windows(tape.gated, N)[::-1], split_seen(sizes, grads.seen, weights.heads.shape[1] - 1)
     for t in reversed(range(T)):
-        now, dnow, slope = heads[t], dheads[t], Slopes(*(a[t] for a in slopes))
+        now, dnow, slope = heads[t], dheads[t], slopes[t]
         _read_back(tape, t, dseen.reads[t + 1], room, grads)
         _write_back(tape, t, now, dnow, room.rows, grads)
         _move_back(tape, t, now, dnow, slope, moved[:, t], room, grads)

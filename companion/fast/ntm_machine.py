@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from companion.addressing import SQUARED_NORM_FLOOR
 from companion.bptt import Cell, Mask, require_mask, require_sequence, require_state
 from companion.fast.ntm_forward import Heads, Tape, head_blocks, split_heads
-from companion.heads import NTMSizes
+from companion.heads import HeadParameters, NTMSizes, head_shapes
 from companion.lstm import LSTM, LSTMParams, LSTMState
 from companion.ntm import Feedforward, FeedforwardParams, NoState, NTMParams, NTMState
-from companion.tree import Array, tree_items
+from companion.tree import Array, Indices, tree_items
 from companion.validate import require_dtype, require_finite, require_float, require_kind, require_shape
 
 
@@ -52,7 +53,16 @@ class Machine(NamedTuple):
     cell: Cell
     kind: Kind
     sizes: NTMSizes
+    order: Indices  # (P,) where the parameters of the heads, in the order of `Heads`, stand in z
     loops: Loops
+
+
+def head_order(sizes: NTMSizes) -> Indices:
+    """That order."""
+    counts = [prod(shape) for shape in head_shapes(sizes)]
+    places: Any = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+    blocks = HeadParameters(*places)
+    return np.concatenate([getattr(blocks, name) for name in Heads._fields])
 
 
 # --- forward

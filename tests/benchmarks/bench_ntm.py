@@ -87,36 +87,33 @@ def runs(rng: np.random.Generator, batch: int, dtype: Any) -> dict[str, Run]:
     return {LOOP: of_loop(*given), TWIN: of_twin(*given), **of_layers}
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_all_find_the_same_gradients(dtype: Any, rng: np.random.Generator) -> None:
-    torch.set_default_dtype(torch.from_numpy(np.zeros(1, dtype)).dtype)  # the fixture of conftest.py puts it back
+@pytest.mark.parametrize(("dtype", "share"), [(np.float64, 1e-9), (np.float32, 1e-3)])
+def test_all_find_the_same_gradients(dtype: Any, share: float, rng: np.random.Generator) -> None:
+    torch.set_default_dtype(tensor_type(np.zeros(1, dtype)))  # the fixture of conftest.py puts it back
     gradients = {name: run() for name, run in runs(rng, 3, dtype).items()}
     for name, dparams in gradients.items():
         for (path, ours), (_, right) in zip(tree_items(dparams), tree_items(gradients[UNROLL]), strict=True):
             largest = np.abs(right).max()
             assert largest > 1e-3
-            np.testing.assert_allclose(
-                ours, right, rtol=0, atol=largest * 1e4 * np.finfo(dtype).eps, err_msg=f"{name} {path}"
-            )
+            np.testing.assert_allclose(ours, right, rtol=0, atol=share * largest, err_msg=f"{name} {path}")
 
 
 def test_sequences_a_second(benchmark: Any, capsys: Any, rng: np.random.Generator) -> None:
     torch.set_default_dtype(torch.float32)
     functions = {(name, batch): run for batch in (1, BATCH) for name, run in runs(rng, batch, np.float32).items()}
     times = interleaved({f"{name}, {batch}": run for (name, batch), run in functions.items()}, ROUNDS)
-    speeds = {key: per_second(times, *key) for key in functions}
     benchmark.extra_info["seconds"] = {key: list(map(float, seconds)) for key, seconds in times.items()}
     benchmark.pedantic(functions[NUMPY, BATCH], rounds=3)
+    lines = [row(times, name, batch) for name, batch in functions]
     with capsys.disabled():
-        print(f"\nNTM, copy of 20 vectors: sequences a second of processor time; times the speed of {LOOP}, batch 1")
-        for (name, batch), speed in speeds.items():
-            goal = f" (goal {GOALS[name, batch]:g} x)" if (name, batch) in GOALS else ""
-            ratios = np.quantile(batch * times[f"{LOOP}, 1"] / times[f"{name}, {batch}"], [0.25, 0.5, 0.75])
-            print(
-                f"  {name:20} batch {batch:2}: {speed:7.1f} a second, {ratios[1]:6.1f} x "
-                f"({ratios[0]:.1f} to {ratios[2]:.1f}){goal}"
-            )
+        print(
+            f"\nNTM, copy of 20 vectors: sequences a second; times the speed of {LOOP} one by one", *lines, sep="\n  "
+        )
 
 
-def per_second(times: Times, name: str, batch: int) -> float:
-    return float(batch / np.median(times[f"{name}, {batch}"]))
+def row(times: Times, name: str, batch: int) -> str:
+    """Such as `NumPy, 16:  450.0 a second,  60.1 x (58.0 to 63.2; goal 60)`; in brackets the quartiles over the rounds."""
+    seconds = times[f"{name}, {batch}"]
+    low, middle, high = np.quantile(batch * times[f"{LOOP}, 1"] / seconds, [0.25, 0.5, 0.75])
+    goal = f"; goal {GOALS[name, batch]:g}" if (name, batch) in GOALS else ""
+    return f"{name}, {batch}: {batch / np.median(seconds):.1f} a second, {middle:.1f} x ({low:.1f} to {high:.1f}{goal})"

@@ -27,12 +27,13 @@ ABLATIONS: tuple[dict[str, str], ...] = (
     {"learned_start": "true"},
     {"gate_bias": "0"},
     {"forget_bias": "1"},
-    {"training_rows": "128"},
+    {"tight_memory": "false"},
+    {"amsgrad": "false"},
     {"max_norm": "10"},
     {"max_norm": "1e9"},
-    {"batch": "1", "steps": "12000"},
-    {"batch": "4", "steps": "3000"},
-    {"batch": "16", "steps": "750"},
+    {"batch": "1", "steps": "64000"},
+    {"batch": "4", "steps": "16000"},
+    {"batch": "64", "steps": "1000"},
     {"controller": "feedforward"},
 )
 

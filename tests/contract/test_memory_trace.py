@@ -32,7 +32,7 @@ def test_the_trace_is_what_the_machine_computes(rng: np.random.Generator) -> Non
     before = xs.copy()
     trace = record(cell, params, readout, xs)
     ys, last, _ = unroll(cell, params, xs, cell.initial_state(params, 1))
-    np.testing.assert_array_equal(trace.outputs, sigmoid(linear(readout, ys[:, 0])[0]))
+    np.testing.assert_allclose(trace.outputs, sigmoid(linear(readout, ys[:, 0])[0]), rtol=1e-14)
     np.testing.assert_array_equal(trace.memory[0], np.full((N, M), 1e-6))
     np.testing.assert_array_equal(trace.memory[-1], last.memory[0])
     np.testing.assert_array_equal([trace.read[-1], trace.write[-1]], last.w[0])

@@ -74,10 +74,21 @@ SMALL: dict[str, Recipe] = {
         "wrong bits a sequence",
         model=MachineModel(n_hidden=6, rows=24, width=4, tight_memory=True),
         training=Training(
-            steps=30, batch=8, learning_rate=0.05, warmup=5, max_norm=0.5, evaluate_every=9, checkpoint_every=4
+            steps=30,
+            batch=8,
+            learning_rate=0.05,
+            warmup=5,
+            max_norm=0.5,
+            evaluate_every=9,
+            checkpoint_every=4,
         ),
     ),
 }
+
+
+def own(recipe: Recipe, sizes: dict[str, str]) -> dict[str, str]:
+    """Those of the settings that the recipe has."""
+    return {name: value for name, value in sizes.items() if name in recipe.settings()}
 
 
 def run_until(step: int, name: str, folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import companion
 from companion.__main__ import main
 from companion.recipes import RECIPES, Recipe, change, checkpoint, find, training
-from tests.recipes.runs import SMALL, contents
+from tests.recipes.runs import SMALL, contents, own
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(companion.__file__).parents[1]
@@ -26,7 +26,7 @@ every_recipe = pytest.mark.parametrize("name", SMALL)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Recipes that train in a second, in a folder of the test's own."""
     for name, recipe in SMALL.items():
-        monkeypatch.setitem(RECIPES, name, change(recipe, SIZES))
+        monkeypatch.setitem(RECIPES, name, change(recipe, own(recipe, SIZES)))
     monkeypatch.chdir(tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_what_is_no_checkpoint_cannot_be_evaluated(capsys: Capture, tmp_path: Pa
     assert refusal("evaluate", "empty", capsys=capsys).startswith(f"cannot read the checkpoint {Path('empty')}")
     for name in ("file", "nowhere", "letters"):
         assert refusal("evaluate", name, capsys=capsys) == (
-            f"evaluate: {name!r} is no folder and no recipe, expected a folder or one of: letters-to-phonemes, wikitext-2"
+            f"evaluate: {name!r} is no folder and no recipe, expected a folder or one of: {', '.join(RECIPES)}"
         )
     run("train", LETTERS, "--out", "a", "--steps", "1", capsys=capsys)
     assert "expected one of: auto, cpu, cuda" in refusal("evaluate", "a", "--device", "tpu", capsys=capsys)
