@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 HTML := _build/html
 PIP := $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
-PAGES := tests/book/test_pages.py tests/book/test_slider_page.py tests/book/test_timeline_page.py
+PAGES := tests/book/test_pages.py tests/book/test_slider_page.py tests/book/test_timeline_page.py tests/book/test_memory_steps_page.py
 SOURCES := $(shell find book companion -type f ! -path '*/__pycache__/*' ! -path '*/.*' 2>/dev/null) $(wildcard *.md *.yml CITATION.cff)
 
 # Two BLAS threads on matrices this small are 10 to 100 times slower than one, and round differently.

@@ -9,12 +9,14 @@ A memory has N rows of M numbers. A head holds a weighting w over the rows, and 
 
 Then a read head returns r = sum_n w(n) m_n, and a write head erases and adds: m_n <- m_n (1 - w(n) e) + w(n) a.
 
-Backward, with dc(n) = the gradient that reaches beta cos(k, m_n), norm(v) the length of a vector, and v^ = v / norm(v):
+Backward, with norm(v) the length of a vector, and v^ = v / norm(v):
 
     dw_s = gamma du / w_s, dgamma = sum du log w_s, du = w (dw - sum_i dw_i w_i)        a softmax of gamma log w_s
     dw_g(n) = sum_j s(j) dw_s(n + j)          ds(j) = sum_n dw_s(n) w_g(n - j)          the shift the other way round
     dw_c = g dw_g      dw' = (1 - g) dw_g      dg = sum_n dw_g (w_c - w')
-    dk = sum_n beta dc(n) (m_n^ - cos(k, m_n) k^) / norm(k), and likewise dm_n           a part along itself changes no angle
+    dc(n) = beta w_c (dw_c - sum_i dw_c(i) w_c(i))         what arrives at cos(k, m_n): beta times the softmax's own gradient
+    dk = sum_n dc(n) (m_n^ - cos(k, m_n) k^) / norm(k), and likewise dm_n                a part along itself changes no angle
+    dbeta = sum_n dc(n) cos(k, m_n) / beta
 
 Every function takes K heads at once: w is (B, K, N), the memory (B, N, M). Source: Graves, Wayne and Danihelka 2014, section 3,
 eqs. 2-9. Several write heads all erase before any adds, so that their order does not matter.

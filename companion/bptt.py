@@ -46,6 +46,7 @@ class Caches(NamedTuple):
 
     steps: tuple[Any, ...]  # the cache of every step
     mask: Mask | None  # (T, B)
+    last: Any = None  # the last state: its gradient has these shapes; without one, those of the cell's initial state
 
 
 # --- the whole sequence
@@ -74,7 +75,7 @@ def unroll(
         state = new
         ys.append(y)
         caches.append(cache)
-    return np.stack(ys), state, Caches(tuple(caches), mask)
+    return np.stack(ys), state, Caches(tuple(caches), mask, state)
 
 
 def unroll_backward(cell: Cell, params: Any, caches: Caches, dys: Array, dstate: Any = None) -> tuple[Any, Array, Any]:
@@ -97,7 +98,8 @@ def backward_steps(
     """Yield, from the last step to the first, its term of the parameters' gradient, dx and the gradient of the state before."""
     _require_dys("unroll_backward", params, dys, len(caches.steps), _batch(caches))
     if dstate is None:
-        dstate = tree_map(np.zeros_like, cell.initial_state(params, dys.shape[1]))
+        last = cell.initial_state(params, dys.shape[1]) if caches.last is None else caches.last
+        dstate = tree_map(np.zeros_like, last)
     require_state("unroll_backward", "dstate", dstate, dys.shape[1])
     for t in reversed(range(len(dys))):
         dy, dnew, passed_on = dys[t], dstate, None
@@ -140,7 +142,7 @@ def truncated_backward(cell: Cell, params: Any, caches: Caches, dys: Array, k1: 
     for first in range(0, len(dys), k1):
         end = min(first + k1, len(dys))
         start = max(0, end - k2)
-        window = Caches(caches.steps[start:end], None if caches.mask is None else caches.mask[start:end])
+        window = Caches(caches.steps[start:end], None if caches.mask is None else caches.mask[start:end], caches.last)
         errors = np.concatenate([np.zeros_like(dys[start:first]), dys[first:end]])
         dparams = tree_map(np.add, dparams, unroll_backward(cell, params, window, errors)[0])
     return dparams

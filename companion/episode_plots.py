@@ -83,7 +83,7 @@ def _panel(ax: Axes, values: Array, title: str, xlabel: str, ylabel: str, first:
     corners = (-0.5, steps - 0.5, first + channels - 0.5, first - 0.5)
     look: dict[str, Any] = {"cmap": colours, "vmin": -1, "vmax": 1, "aspect": "auto", "interpolation": "nearest"}
     image = ax.imshow(np.ma.masked_invalid(values.T), extent=corners, **look)
-    for axis, most in ((ax.xaxis, 10), (ax.yaxis, 5)):  # every channel named would be small print
+    for axis, most in ((ax.xaxis, 6), (ax.yaxis, 5)):  # every channel named would be small print
         axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     ax.spines[:].set(visible=True, color=FAINT)
     describe(ax, title, xlabel, ylabel)

@@ -10,6 +10,7 @@ that its stage of addressing asks for; the paper names the ranges, and leaves th
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from companion.addressing import (
 )
 from companion.ops import sigmoid, softmax, softmax_backward
 from companion.tree import Array
-from companion.validate import require_finite, require_whole
+from companion.validate import require_finite, require_float, require_shape, require_whole
 
 
 class NTMSizes(NamedTuple):
@@ -73,14 +74,23 @@ def head_shapes(sizes: NTMSizes) -> HeadParameters:
     return HeadParameters(*shapes)
 
 
+def head_slices(sizes: NTMSizes) -> HeadParameters:
+    """Where each block stands along the axis P of z, and of the weights and biases that make it: slices."""
+    ends = np.cumsum([0, *(prod(shape) for shape in head_shapes(sizes))]).tolist()
+    slices: Any = map(slice, ends, ends[1:])
+    return HeadParameters(*slices)
+
+
 def head_parameters(sizes: NTMSizes, z: Array) -> HeadParameters:
     """What a linear map z (B, P) says to the heads, each number squashed into its range.
 
-    Raises ValueError for numbers that are not finite, and names the block: tanh and sigma would hide an infinity.
+    Raises ValueError for another shape, and for numbers that are not finite, where it names the block: tanh and sigma would hide
+    an infinity.
     """
     shapes = head_shapes(sizes)
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    parts = np.split(z, ends[:-1], axis=1)
+    require_float("head_parameters", "z", z)
+    require_shape("head_parameters", "z", z, "B", sum(map(prod, shapes)), why="for these heads")
+    parts = (z[:, block] for block in head_slices(sizes))
     raw = HeadParameters(*(part.reshape(len(z), *shape) for part, shape in zip(parts, shapes, strict=True)))
     for name, block in raw._asdict().items():
         require_finite("head_parameters", name, block)

@@ -171,18 +171,14 @@ def _shown(trace: Trace) -> list[int]:
 
 def _strips(trace: Trace, t: int, bottom: float) -> dict[str, Strip]:
     """What is drawn above and below the memory at step t; a number has the width of one of the memory's, if there is room."""
-    read, M = trace.read[t] @ trace.memory[t], trace.add.shape[1]
-    values = {
-        "input": trace.xs[t],
-        "erase": trace.erase[t],
-        "add": trace.add[t],
-        "read": read,
-        "output": trace.outputs[t],
-    }
+    M = trace.add.shape[1]
+    above = {"input": trace.xs[t], "erase": trace.erase[t], "add": trace.add[t]}
+    below = {"read": trace.read[t] @ trace.memory[t], "output": trace.outputs[t]}
     if trace.targets is not None:
-        values["target"] = trace.targets[t]
-    middles = [HIGH / 2 + PITCH * k + (bottom + 6 - 3 * PITCH) * (k > 2) for k in range(len(values))]
-    return {name: Strip(MEMORY, y, ACROSS / max(len(row), M), row) for y, (name, row) in zip(middles, values.items())}
+        below["target"] = trace.targets[t]
+    tops = [PITCH * k for k in range(len(above))] + [bottom + 6 + PITCH * k for k in range(len(below))]
+    strips = zip(tops, (above | below).items())
+    return {name: Strip(MEMORY, top + HIGH / 2, ACROSS / max(len(row), M), row) for top, (name, row) in strips}
 
 
 def _drawing(trace: Trace, title: str, sentences: list[str]) -> str:

@@ -68,6 +68,29 @@ def record(
     return trace._replace(targets=None if targets is None else targets[:, 0], mask=None if mask is None else mask[:, 0])
 
 
+class Sweep(NamedTuple):
+    """How nearly two heads copy a list as a program would."""
+
+    moves: float  # share of the steps at which the write head goes on by one row, and always the same way
+    returns: float  # share of the vectors that the read head then finds where they were written, in the same order
+
+
+def sweep(write: Array, read: Array) -> Sweep:
+    """From weightings (L, B, N) of the write head while L >= 2 vectors are shown, and (L + 1, B, N) of the read head after them.
+
+    A head is said to stand at the row with the largest weight. The read head may be there when the vector is asked for or one
+    step before, if the controller passes on what it has read. Raises ValueError for shapes that do not fit.
+    """
+    require_shape("sweep", "write", write, "L", "B", "N")
+    require_shape("sweep", "read", read, len(write) + 1, *write.shape[1:], why="from write")
+    written, found, rows = write.argmax(axis=2), read.argmax(axis=2), write.shape[2]
+    moves = np.diff(written, axis=0) % rows
+    return Sweep(
+        max(float((moves == way % rows).mean()) for way in (1, -1)),
+        max(float((at == written).mean()) for at in (found[:-1], found[1:])),
+    )
+
+
 def require_trace(function: str, trace: Trace) -> None:
     """Raise ValueError unless all arrays fit one another, weightings sum to 1, and erase, outputs and targets are in 0 ... 1."""
     require_kind(function, "trace", trace, Trace)

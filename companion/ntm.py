@@ -15,6 +15,7 @@ weight depends on the number of rows: a trained machine can be given a larger me
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from companion.heads import (
     head_parameters,
     head_parameters_backward,
     head_shapes,
+    head_slices,
     require_ntm_sizes,
 )
 from companion.lstm import LSTM, lstm_init
@@ -45,10 +47,12 @@ from companion.validate import (
     require_rows,
     require_shape,
     require_sizes,
+    require_whole,
 )
 
 MEMORY_START = 1e-6  # small, but not 0: a row of zeros has no direction that the gradient could turn
 HEAD_RANGE = 2.0  # of W_z at first, in units of 1 / sqrt(n_hidden): heads that say little learn late
+GATE_BIAS = -2.0  # of the interpolation gates at first: sigma of it is 0.12
 
 # An LSTM whose forget gates start half closed. With the usual bias of 1 it remembers well enough to count the steps of a list,
 # and then relies on counting where it should rely on its memory.
@@ -157,20 +161,26 @@ def ntm_init(
     """
     require_sizes("ntm_init", rng, dtype, n_in=n_in, n_hidden=n_hidden)
     inner = controller.init(rng, n_in + sizes.read_heads * sizes.width, n_hidden, dtype)
-    blocks, limit = [int(np.prod(shape)) for shape in head_shapes(sizes)], 1 / np.sqrt(n_hidden)
-    W_z = (HEAD_RANGE * rng.uniform(-limit, limit, (sum(blocks), n_hidden))).astype(dtype)
-    b_z = rng.uniform(-limit, limit, sum(blocks)).astype(dtype)
-    b_z[sum(blocks[:2]) : sum(blocks[:3])] = gate_bias
+    P, limit = sum(map(prod, head_shapes(sizes))), 1 / np.sqrt(n_hidden)
+    W_z = (HEAD_RANGE * rng.uniform(-limit, limit, (P, n_hidden))).astype(dtype)
+    b_z = rng.uniform(-limit, limit, P).astype(dtype)
+    b_z[head_slices(sizes).gate] = gate_bias
     return NTMParams(inner, W_z, b_z)
 
 
 def ntm_initial_state(
     controller: Cell, sizes: NTMSizes, params: NTMParams, batch: int, rows: int | None = None
 ) -> NTMState:
-    """Controller and reads at 0, memory at 1e-6, every head wholly at row 0; `rows` gives it another memory than its own."""
+    """Controller and reads at 0, memory at 1e-6, every head wholly at row 0: memory (B, N, M), w (B, K, N), reads (B, R, M).
+
+    `rows` gives it another N than its own. Raises ValueError for parameters of another kind, a batch or rows that are not whole
+    numbers of at least 1, and fewer rows than shifts.
+    """
     require_kind("ntm_initial_state", "params", params, NTMParams)
+    require_whole("ntm_initial_state", "batch", batch, 1)
     dtype, heads = params.W_z.dtype, sizes.read_heads + sizes.write_heads
     rows = sizes.rows if rows is None else rows
+    require_ntm_sizes("ntm_initial_state", sizes._replace(rows=rows))
     w = np.zeros((batch, heads, rows), dtype)
     w[:, :, 0] = 1
     return NTMState(
@@ -217,6 +227,7 @@ def ntm_step_backward(
     dh = dy[:, :H] + dz @ params.W_z
     dcontroller, dseen, dinner = controller.step_backward(params.controller, cache.controller, dh, dstate.controller)
     dx, dreads_prev = dseen[:, : -R * M], dseen[:, -R * M :].reshape(B, R, M)
+    # The memory was written to, read and addressed: three shares, whose order in the sum matters only for rounding.
     dstate_prev = NTMState(dinner, dmemory + dmemory_read + dmemory_addressed, dw_prev, dreads_prev)
     return NTMParams(dcontroller, dz.T @ cache.h, dz.sum(axis=0)), dx, dstate_prev
 
@@ -228,7 +239,7 @@ def ntm(
     read_heads: int = 1,
     write_heads: int = 1,
     shift_range: int = 1,
-    gate_bias: float = -2.0,
+    gate_bias: float = GATE_BIAS,
 ) -> Cell:
     """A neural Turing machine around this controller: `Controller`, `lstm.LSTM`, `Feedforward`, or another cell.
 
@@ -257,7 +268,7 @@ def _require(function: str, sizes: NTMSizes, params: NTMParams, x: Array, state:
     require_kind(function, "state", state, NTMState)
     require_float(function, "params.W_z", params.W_z)
     dtype = params.W_z.dtype
-    expected, K = sum(int(np.prod(shape)) for shape in head_shapes(sizes)), sizes.read_heads + sizes.write_heads
+    expected, K = sum(map(prod, head_shapes(sizes))), sizes.read_heads + sizes.write_heads
     require_shape(function, "params.W_z", params.W_z, expected, "H", why="for these heads")
     require_shape(function, "params.b_z", params.b_z, expected, why="for these heads")
     require_dtype(function, "params.b_z", params.b_z, dtype, why="as params.W_z")

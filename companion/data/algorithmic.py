@@ -68,21 +68,21 @@ def repeat_copy(
 ) -> Episodes:
     """Draw `length` random vectors and show how often to say them; the answer ends with a marker (section 4.2).
 
-    D = bits + 1, the last channel being that of the number, which is shown once, right after the vectors, as
-    (repeats - REPEATS_MEAN) / REPEATS_DEVIATION. C = bits + 1, the last channel being the end marker's, 1 in the last step
-    only, whose bits are 0. T = length (repeats + 1) + 2.
+    D = bits + 2: in the step after the vectors the delimiter is 1, and the last channel holds the number, as (repeats -
+    REPEATS_MEAN) / REPEATS_DEVIATION. C = bits + 1, the last channel being the end marker's, 1 in the last step only, whose
+    bits are 0. T = length (repeats + 1) + 2.
 
     The paper trains on 8 bits, lengths and repeats uniform in 1 ... 10, and a number of mean 0 and variance 1. It names no
-    delimiter and here is none: the number is never 0, so it also says that the vectors are over, though faintly at 5 and 6,
-    where it is -0.17 and 0.17.
+    delimiter; without one the number alone would say that the vectors are over, faintly at 5 and 6, where it is near 0.
 
     Raises ValueError unless batch, length, repeats and bits are whole numbers of at least 1 and dtype is floating-point.
     """
     require_sizes("repeat_copy", rng, dtype, batch=batch, length=length, repeats=repeats, bits=bits)
     vectors = rng.integers(0, 2, (length, batch, bits))
-    xs = np.zeros((length * (repeats + 1) + 2, batch, bits + 1), dtype)
+    xs = np.zeros((length * (repeats + 1) + 2, batch, bits + 2), dtype)
     xs[:length, :, :bits] = vectors
-    xs[length, :, bits] = (repeats - REPEATS_MEAN) / REPEATS_DEVIATION
+    xs[length, :, bits] = 1
+    xs[length, :, bits + 1] = (repeats - REPEATS_MEAN) / REPEATS_DEVIATION
     answers = np.zeros((length * repeats + 1, batch, bits + 1), np.int64)
     answers[:-1, :, :bits] = np.tile(vectors, (repeats, 1, 1))
     answers[-1, :, bits] = 1

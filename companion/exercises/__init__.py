@@ -12,13 +12,15 @@ from companion.exercises.judge import Verdict
 from companion.exercises.judge import judge as _judge
 from companion.exercises.lstm import EXERCISES as _LSTM
 from companion.exercises.nn import EXERCISES as _NEURAL_NETWORKS
+from companion.exercises.ntm import EXERCISES as _TURING
 from companion.exercises.rnn import EXERCISES as _RECURRENT
 from companion.exercises.seq import EXERCISES as _SEQUENCES
 from companion.show import source
 from companion.validate import require_known
 
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise for exercise in (*_SEQUENCES, *_NEURAL_NETWORKS, *_RECURRENT, *_LSTM, *_BIDIRECTIONAL)
+    exercise.name: exercise
+    for exercise in (*_SEQUENCES, *_NEURAL_NETWORKS, *_RECURRENT, *_LSTM, *_BIDIRECTIONAL, *_TURING)
 }
 
 

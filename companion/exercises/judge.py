@@ -193,7 +193,8 @@ def _judge_case(exercise: Exercise, answer: Any, cases: list[tuple[Any, ...]], d
     if mistake is not None:
         raise Problem(_told(mistake, "" if everywhere else first, len(wrong) == 1) + warning, mistake.name)
     if not case and _is_number(received[first]):
-        raise Problem(_too(exercise.function, float(received[first]), wanted[first]))
+        what = exercise.function if len(wanted) == 1 else f"{exercise.function}: {first}"
+        raise Problem(_too(what, float(received[first]), wanted[first]))
     text = _difference(exercise, first, received, wanted)
     text += _taken_for(exercise, case, first, received[first], wanted) or _numeric(
         exercise, case, first, received[first]

@@ -1,7 +1,8 @@
 """The way back of `fast.compiled_ntm`: a step for one sequence of the batch after the other.
 
-Equations, letters and order are those of `fast.ntm_backward`, but that the slopes are formed where they are used, and that D, the
-gradient of the memory, is brought up to date in one go at the end of a step.
+Equations and letters are those of `fast.ntm_backward`, but that the slopes are formed where they are used, and that D, the
+gradient of the memory, stays as it is until the end of a step: D prod_k (1 - w_k e_k) - m sum_k dp p / |m_n|^2 in one go, then
++ dr w_read + u dp. The other order of these terms matters only for rounding.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class Room(NamedTuple):
     """Arrays that are used anew at every step."""
 
     rows: Array  # (M, N)
-    padded: Array  # (N + S - 1,)
+    padded: Array  # (N + S - 1,) of dw_s, S = 2J + 1
     dw_g: Array  # (K, N)
-    along: Array  # (N,)
+    along: Array  # (N,) sum_k dp p / |m_n|^2
     left: Array  # (M, 4 q) dr and u; 4 q is R + K or a little more, as `add_products` likes it, and what is beyond stays 0
-    right: Array  # (4 q, N) w_read and c
+    right: Array  # (4 q, N) w_read and dp
 
 
 @compiled
@@ -82,8 +83,8 @@ def _read_and_write_back(
 def _move_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: Heads, room: Room) -> None:
     """Through sharpen, shift and interpolate: room.dw_g, and from the gradient of w that of w'."""
     padded, (K, S), N = room.padded, now.s.shape, tape.w.shape[3]
-    R = S // 2
-    dw_s = padded[R : R + N]
+    J = S // 2
+    dw_s = padded[J : J + N]
     for k in range(K):
         w, prev, dw, content, gated = (
             tape.w[t + 1, b, k],
@@ -104,7 +105,7 @@ def _move_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: H
         dnow.sharpness[k] = dot(dw, tape.logarithm[t, b, k])
         for n in range(N):
             dw_s[n] = sharpness * dw[n] / floored[n]
-        repeat_ends(padded, R)
+        repeat_ends(padded, J)
         for i in range(S):
             dnow.s[k, i] = dot(dw_s, gated[S - 1 - i : S - 1 - i + N])
         dw_g[:] = 0
@@ -127,16 +128,16 @@ def _find_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: H
         room.along,
     )
     (K, M), W, one = unit.shape, len(now.erase), memory.dtype.type(1)
-    c, w = room.right[K - W : 2 * K - W], tape.w[t + 1, b, K - W :]
+    dp, w = room.right[K - W : 2 * K - W], tape.w[t + 1, b, K - W :]
     along[:] = 0
     for k in range(K):
-        _content_back(now.gate[k] * now.strength[k], tape.content[t, b, k], row_norm, room.dw_g[k], c[k])
-        total = _along(c[k], tape.product[t, b, k], row_norm, along)
+        _content_back(now.gate[k] * now.strength[k], tape.content[t, b, k], row_norm, room.dw_g[k], dp[k])
+        total = _along(dp[k], tape.product[t, b, k], row_norm, along)
         dnow.strength[k] = total / now.strength[k]
         for m in range(M):
             room.left[m, K - W + k] = unit[k, m]
             dnow.key[k, m] = -unit[k, m] * total
-    add_dots(dnow.key, memory, c)
+    add_dots(dnow.key, memory, dp)
     for k in range(K):
         for m in range(M):
             dnow.key[k, m] /= tape.key_norm[t, b, k, 0]
@@ -150,19 +151,19 @@ def _find_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: H
 
 
 @compiled
-def _content_back(factor: Any, content: Array, row_norm: Array, dw_g: Array, c: Array) -> None:
-    """Fill c."""
+def _content_back(factor: Any, content: Array, row_norm: Array, dw_g: Array, dp: Array) -> None:
+    """Fill dp, for the factor g beta."""
     total = dot(dw_g, content)
-    for n in range(len(c)):
-        c[n] = factor * content[n] * (dw_g[n] - total) / row_norm[n]
+    for n in range(len(dp)):
+        dp[n] = factor * content[n] * (dw_g[n] - total) / row_norm[n]
 
 
 @summing
-def _along(c: Array, product: Array, row_norm: Array, along: Array) -> Any:
-    """The sum of c p; and c p / |m|^2 added to along."""
-    total = c.dtype.type(0)
-    for n in range(len(c)):
-        share = c[n] * product[n]
+def _along(dp: Array, product: Array, row_norm: Array, along: Array) -> Any:
+    """The sum of dp p; and dp p / |m_n|^2 added to along."""
+    total = dp.dtype.type(0)
+    for n in range(len(dp)):
+        share = dp[n] * product[n]
         total += share
         along[n] += share / (row_norm[n] * row_norm[n])
     return total

@@ -71,7 +71,7 @@ def _control(gates: Array, s_prev: Array, s: Array, phi: Array, h: Array) -> Non
 @compiled
 def _squash(z: Array, now: Heads) -> None:
     """In place."""
-    zero, half, one = z.dtype.type(0), z.dtype.type(0.5), z.dtype.type(1)
+    zero, half, one, least = z.dtype.type(0), z.dtype.type(0.5), z.dtype.type(1), np.finfo(z.dtype).tiny
     sigmas = now.erase.size + now.gate.size
     for j in range(sigmas + now.key.size + now.add.size):
         z[j] = tanh(z[j])
@@ -82,6 +82,8 @@ def _squash(z: Array, now: Heads) -> None:
     for j in range(len(z) - 2 * now.gate.size, len(z)):
         z[j] = (z[j] if z[j] > zero else zero) + np.log1p(np.exp(-abs(z[j])))
     for k in range(len(now.gate)):
+        if now.strength[k] < least:  # it rounds to 0, and a strength is above 0; NaN stays, to be found
+            now.strength[k] = least
         now.sharpness[k] += one
 
 
@@ -111,16 +113,16 @@ def _find(tape: Tape, t: int, b: int, now: Heads) -> None:
 @compiled
 def _move(tape: Tape, t: int, b: int, now: Heads) -> None:
     """The weighting from there: interpolate, shift, sharpen."""
-    floor, one, R = tape.w.dtype.type(WEIGHT_FLOOR), tape.w.dtype.type(1), now.s.shape[1] // 2
+    floor, one, J = tape.w.dtype.type(WEIGHT_FLOOR), tape.w.dtype.type(1), now.s.shape[1] // 2
     for k in range(len(now.gate)):
         content, prev, w = tape.content[t, b, k], tape.w[t, b, k], tape.w[t + 1, b, k]
         padded, floored, logarithm = tape.gated[t, b, k], tape.floored[t, b, k], tape.logarithm[t, b, k]
-        gate, stay, sharpness, gated = now.gate[k], one - now.gate[k], now.sharpness[k], padded[R : R + len(w)]
+        gate, stay, sharpness, gated = now.gate[k], one - now.gate[k], now.sharpness[k], padded[J : J + len(w)]
         for n in range(len(w)):
             gated[n] = gate * content[n] + stay * prev[n]
-        repeat_ends(padded, R)
+        repeat_ends(padded, J)
         floored[:] = 0
-        add_moved(floored, now.s[k, ::-1], padded)  # s(j) moves by j rows: the last stretch stands R rows back
+        add_moved(floored, now.s[k, ::-1], padded)  # s(j) moves by j rows: the last stretch stands J rows back
         for n in range(len(w)):
             floored[n] += floor
         for n in range(len(w)):
@@ -131,11 +133,11 @@ def _move(tape: Tape, t: int, b: int, now: Heads) -> None:
 
 
 @compiled
-def repeat_ends(padded: Array, R: int) -> None:
+def repeat_ends(padded: Array, J: int) -> None:
     """As `ntm_forward.repeat_ends`."""
-    N = len(padded) - 2 * R
-    for j in range(R):
-        padded[j], padded[N + R + j] = padded[N + j], padded[R + j]
+    N = len(padded) - 2 * J
+    for j in range(J):
+        padded[j], padded[N + J + j] = padded[N + j], padded[J + j]
 
 
 @compiled

@@ -21,7 +21,7 @@ from companion.fast.ntm_backward import Gradients, backward_loop
 from companion.fast.ntm_forward import Tape, Weights, forward_loop, head_blocks, split_seen
 from companion.fast.ntm_machine import Loops, Machine, begin, begin_backward, head_order, kind_of, require_heads
 from companion.heads import NTMSizes
-from companion.ntm import Controller, NTMParams, NTMState
+from companion.ntm import GATE_BIAS, Controller, NTMParams, NTMState
 from companion.ntm import ntm as readable_ntm
 from companion.tree import Array
 
@@ -194,7 +194,7 @@ def ntm(
     read_heads: int = 1,
     write_heads: int = 1,
     shift_range: int = 1,
-    gate_bias: float = -2.0,
+    gate_bias: float = GATE_BIAS,
     loops: Loops = NUMPY,
 ) -> Layer:
     """The NTM of `companion.ntm.ntm` with these arguments, as a fast layer; its controller is an `lstm.LSTM` or `Feedforward`.

@@ -2,17 +2,19 @@
 
 slopes first     The products of activations and derivatives are formed for all steps at once; the loop multiplies by them.
 weights last     The loop only collects the gradients of the gates and of z. Those of the weights are one product each after it.
-pairs            Two outer products with columns of length N are one product of matrices: dr w_read + u c.
+pairs            Two outer products with columns of length N are one product of matrices: dr w_read + u dp.
 
 With D the gradient of the memory after the step, m the memory before, e_k, a_k of the write heads, u = key / |key|, p = u m:
 
     dw_read = dr m         dw_k = a_k D - e_k (D m rest_k)         rest_k = prod_(j /= k) (1 - w_j e_j)
-    da_k = D w_k           de_k = -(D m rest_k) w_k                D <- D prod_k (1 - w_k e_k) + dr w_read
+    da_k = D w_k           de_k = -(D m rest_k) w_k                D <- D prod_k (1 - w_k e_k)
 
-then sharpen, shift and interpolate as in `companion.addressing`, and content, where c is the gradient of p:
+then sharpen, shift and interpolate as in `companion.addressing`, and content, with dc_n, the gradient of cos(k, m_n), from there:
 
-    c = beta dcos / |m_n|      dbeta = sum_n c p / beta      dkey = (c m - u sum_n c p) / |key|
-                                                             D <- D + u c - m sum_k c p / |m_n|^2
+    dp = dc_n / |m_n|      dbeta = sum_n dp p / beta      dkey = (dp m - u sum_n dp p) / |key|
+    D <- D + (dr w_read + u dp), then D <- D - m sum_k dp p / |m_n|^2
+
+in this order. The cell takes these terms of D in another one, which matters only for rounding.
 """
 
 from __future__ import annotations
@@ -48,15 +50,15 @@ class Gradients(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """What the arriving gradients are multiplied by."""
+    """What the arriving gradients are multiplied by, each named after what it leads to."""
 
-    control: Array  # (T, B, 6H) for ds and dz_o of dh, then for dz_i, dz_f, dz_g and ds' of ds; feedforward (T, B, H)
-    heads: Array  # (T, B, P)
-    floored: Array  # (T, B, K, N) gamma / w_s
-    gate: Array  # (T, B, K, N) w_c - w'
-    stay: Array  # (T, B, K, 1) 1 - g
-    product: Array  # (T, B, K, N) g beta w_c / |m_n|
-    along: Array  # (T, B, 1, N) 1 / |m_n|^2
+    to_gates: Array  # (T, B, 6H) dh to ds and dz_o, then ds to dz_i, dz_f, dz_g and ds'; feedforward (T, B, H) dh to dz
+    to_z: Array  # (T, B, P) of the squashings, with the factors -1 of erase, 1 / |key| and 1 / beta that the loop leaves out
+    to_shifted: Array  # (T, B, K, N) du to dw_s: gamma / w_s
+    to_g: Array  # (T, B, K, N) dw_g to dg, a sum over n: w_c - w'
+    to_prev: Array  # (T, B, K, 1) dw_g to dw': 1 - g
+    to_p: Array  # (T, B, K, N) dw_g, less its mean under w_c, to dp: g beta w_c / |m_n|
+    to_rows: Array  # (T, B, 1, N) sum_k dp p to the share of D along m_n: 1 / |m_n|^2
 
 
 class Room(NamedTuple):
@@ -64,10 +66,10 @@ class Room(NamedTuple):
 
     rows: Array  # (B, M, N)
     padded: Array  # (B, K, N + S - 1) of dw_s, as `Tape.gated`
-    copies: Array  # (S, B, K, N) views of it, the first one R rows further on
+    copies: Array  # (S, B, K, N) views of it, the first one J rows further on
     dw_g: Array  # (B, K, N)
     left: Array  # (B, R + K, M) dr and u
-    right: Array  # (B, R + K, N) w_read and c
+    right: Array  # (B, R + K, N) w_read and dp
 
 
 def backward_loop(sizes: NTMSizes, weights: Weights, tape: Tape, grads: Gradients) -> None:
@@ -86,27 +88,27 @@ def backward_loop(sizes: NTMSizes, weights: Weights, tape: Tape, grads: Gradient
         _find_back(tape, t, dnow, slope, room, grads)
         dnow.s[...] -= np.vecdot(dnow.s, now.s)[..., None]
         dz, dh = grads.heads[t], dseen.h[t + 1]
-        dz *= slope.heads
+        dz *= slope.to_z
         dh += np.dot(dz, weights.heads[:, :-1])
-        _control_back(slope.control, dh, grads.s, grads.gates[t])
+        _control_back(slope.to_gates, dh, grads.s, grads.gates[t])
         grads.seen[t] += np.dot(grads.gates[t], weights.gates)
 
 
 def _slopes(sizes: NTMSizes, tape: Tape) -> Slopes:
-    heads, of_heads = split_heads(sizes, tape.heads), np.empty_like(tape.heads)
-    slope = split_heads(sizes, of_heads)
-    slope.erase[...] = -heads.erase * (1 - heads.erase)  # of what is left
+    heads, to_z = split_heads(sizes, tape.heads), np.empty_like(tape.heads)
+    slope = split_heads(sizes, to_z)
+    slope.erase[...] = -heads.erase * (1 - heads.erase)
     slope.gate[...] = heads.gate * (1 - heads.gate)
     slope.key[...] = (1 - heads.key**2) / tape.key_norm
     slope.add[...] = 1 - heads.add**2
     slope.s[...] = heads.s
     slope.strength[...] = -np.expm1(-heads.strength) / heads.strength
     slope.sharpness[...] = -np.expm1(1 - heads.sharpness)
-    floored = heads.sharpness / tape.floored
-    product = tape.content * (heads.gate * heads.strength)
-    product /= tape.row_norm
-    gate = tape.content - tape.w[:-1]
-    return Slopes(_control_slopes(tape), of_heads, floored, gate, 1 - heads.gate, product, 1 / tape.row_norm**2)
+    to_shifted = heads.sharpness / tape.floored
+    to_p = tape.content * (heads.gate * heads.strength)
+    to_p /= tape.row_norm
+    to_g = tape.content - tape.w[:-1]
+    return Slopes(_control_slopes(tape), to_z, to_shifted, to_g, 1 - heads.gate, to_p, 1 / tape.row_norm**2)
 
 
 def _control_slopes(tape: Tape) -> Array:
@@ -156,34 +158,34 @@ def _move_back(
     tape: Tape, t: int, now: Heads, dnow: Heads, slope: Slopes, moved: Array, room: Room, grads: Gradients
 ) -> None:
     """Through sharpen, shift and interpolate: room.dw_g, and from the gradient of w that of w'."""
-    w, dw, R = tape.w[t + 1], grads.w, len(moved) // 2
+    w, dw, J = tape.w[t + 1], grads.w, len(moved) // 2
     N = w.shape[2]
-    dw_s = room.padded[:, :, R : R + N]
+    dw_s = room.padded[:, :, J : J + N]
     dw -= np.vecdot(dw, w)[..., None]
     dw *= w  # now du
     np.vecdot(dw, tape.logarithm[t], out=dnow.sharpness[..., 0])
-    np.multiply(dw, slope.floored, out=dw_s)
-    repeat_ends(room.padded, R)
+    np.multiply(dw, slope.to_shifted, out=dw_s)
+    repeat_ends(room.padded, J)
     np.vecdot(dw_s, moved, out=dnow.s.transpose(2, 0, 1))
     mix(now.s, room.copies, room.dw_g)
-    np.vecdot(room.dw_g, slope.gate, out=dnow.gate[..., 0])
-    np.multiply(room.dw_g, slope.stay, out=dw)
+    np.vecdot(room.dw_g, slope.to_g, out=dnow.gate[..., 0])
+    np.multiply(room.dw_g, slope.to_prev, out=dw)
 
 
 def _find_back(tape: Tape, t: int, dnow: Heads, slope: Slopes, room: Room, grads: Gradients) -> None:
     """Through the content, to the key, its strength and memory."""
     memory, unit, K = tape.memory[t], tape.unit[t], tape.w.shape[2]
-    c = room.right[:, -K:]
-    np.subtract(room.dw_g, np.vecdot(room.dw_g, tape.content[t])[..., None], out=c)
-    c *= slope.product
-    np.vecdot(c[:, :, None], memory[:, None], out=dnow.key)
-    along = np.multiply(c, tape.product[t], out=room.dw_g)
+    dp = room.right[:, -K:]
+    np.subtract(room.dw_g, np.vecdot(room.dw_g, tape.content[t])[..., None], out=dp)
+    dp *= slope.to_p
+    np.vecdot(dp[:, :, None], memory[:, None], out=dnow.key)
+    along = np.multiply(dp, tape.product[t], out=room.dw_g)
     np.add.reduce(along, 2, keepdims=True, out=dnow.strength)
     np.subtract(dnow.key, unit * dnow.strength, out=dnow.key)
     room.left[:, -K:] = unit
     np.matmul(room.left.transpose(0, 2, 1), room.right, out=room.rows)
     np.add(grads.memory, room.rows, out=grads.memory)
-    np.multiply(memory, np.add.reduce(along, 1, keepdims=True) * slope.along, out=room.rows)
+    np.multiply(memory, np.add.reduce(along, 1, keepdims=True) * slope.to_rows, out=room.rows)
     np.subtract(grads.memory, room.rows, out=grads.memory)
 
 

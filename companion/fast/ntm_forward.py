@@ -32,7 +32,7 @@ class Weights(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What the steps of an episode keep; K = R + W heads, S shifts. LSTM: G = 4H and L = H; feedforward: G = H and L = 0."""
+    """What the steps of an episode keep; K = R + W heads, S = 2J + 1 shifts. LSTM: G = 4H, L = H; feedforward: G = H, L = 0."""
 
     seen: Array  # (T + 1, B, D + R M + H + 1) x, then what the step before left: reads, h, and 1
     gates: Array  # (T, B, G) o, i, f, g; feedforward: h
@@ -102,10 +102,10 @@ def windows(padded: Array, N: int) -> Array:
     return np.moveaxis(sliding_window_view(padded, N, axis=-1), -2, 0)
 
 
-def repeat_ends(padded: Array, R: int) -> None:
-    """Fill the R entries on both sides of the middle with those of its other end."""
-    if R:
-        padded[..., :R], padded[..., -R:] = padded[..., -2 * R : -R], padded[..., R : 2 * R]
+def repeat_ends(padded: Array, J: int) -> None:
+    """Fill the J entries on both sides of the middle with those of its other end."""
+    if J:
+        padded[..., :J], padded[..., -J:] = padded[..., -2 * J : -J], padded[..., J : 2 * J]
 
 
 def forward_loop(sizes: NTMSizes, weights: Weights, tape: Tape) -> None:
@@ -113,7 +113,7 @@ def forward_loop(sizes: NTMSizes, weights: Weights, tape: Tape) -> None:
     heads, rows = split_heads(sizes, tape.heads), np.empty_like(tape.memory[0])
     gates_T, heads_T = (np.ascontiguousarray(a.T) for a in weights)
     after = split_seen(sizes, tape.seen[1:], weights.heads.shape[1] - 1)
-    # s(j) moves by j rows: of the stretches, the last one stands R rows back.
+    # s(j) moves by j rows: of the stretches, the last one stands J rows back.
     moved = np.moveaxis(windows(tape.gated, tape.w.shape[3])[::-1], 1, 0)
     for t, (now, copies) in enumerate(zip(each_step(heads), moved)):
         np.dot(tape.seen[t], gates_T, out=tape.gates[t])
@@ -150,6 +150,7 @@ def _squash(z: Array, now: Heads) -> None:
     tanhs[:, :sigmas] += 0.5
     _softmax(now.s)
     np.logaddexp(softplus, 0, out=softplus)
+    np.maximum(now.strength, np.finfo(z.dtype).tiny, out=now.strength)  # it rounds to 0, and a strength is above 0
     np.add(now.sharpness, 1, out=now.sharpness)
 
 
@@ -176,11 +177,11 @@ def _find(tape: Tape, t: int, now: Heads, rows: Array) -> None:
 
 def _move(tape: Tape, t: int, now: Heads, copies: Array) -> None:
     """The weighting from there: interpolate, shift, sharpen."""
-    R, padded, floored, w = len(copies) // 2, tape.gated[t], tape.floored[t], tape.w[t + 1]
-    gated = padded[:, :, R : R + w.shape[2]]
+    J, padded, floored, w = len(copies) // 2, tape.gated[t], tape.floored[t], tape.w[t + 1]
+    gated = padded[:, :, J : J + w.shape[2]]
     np.multiply(now.gate, tape.content[t], out=gated)
     gated += (1 - now.gate) * tape.w[t]
-    repeat_ends(padded, R)
+    repeat_ends(padded, J)
     mix(now.s, copies, floored)
     floored += WEIGHT_FLOOR
     np.log(floored, out=tape.logarithm[t])

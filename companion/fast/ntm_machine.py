@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from companion.addressing import SQUARED_NORM_FLOOR
 from companion.bptt import Cell, Mask, require_mask, require_sequence, require_state
 from companion.fast.ntm_forward import Heads, Tape, head_blocks, split_heads
-from companion.heads import HeadParameters, NTMSizes, head_shapes
+from companion.heads import NTMSizes, head_slices
 from companion.lstm import LSTM, LSTMParams, LSTMState
 from companion.ntm import Feedforward, FeedforwardParams, NoState, NTMParams, NTMState
 from companion.tree import Array, Indices, tree_items
@@ -29,7 +28,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(controller: Cell) -> Kind:
-    """That of this controller, however it is initialised. Raises ValueError for one whose steps are not written here."""
+    """The `Kind` of a controller, however that is initialised. Raises ValueError for one whose steps are not written here."""
     kinds = (
         (LSTM, Kind(LSTMParams, LSTMState, [3, 0, 1, 2], True)),
         (Feedforward, Kind(FeedforwardParams, NoState, [0], False)),
@@ -58,11 +57,10 @@ class Machine(NamedTuple):
 
 
 def head_order(sizes: NTMSizes) -> Indices:
-    """That order."""
-    counts = [prod(shape) for shape in head_shapes(sizes)]
-    places: Any = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
-    blocks = HeadParameters(*places)
-    return np.concatenate([getattr(blocks, name) for name in Heads._fields])
+    """Places (P,) in z, whose blocks stand as in `HeadParameters`, that bring its numbers into the order of `Heads`."""
+    slices = head_slices(sizes)
+    places: Indices = np.r_[tuple(getattr(slices, name) for name in Heads._fields)]
+    return places
 
 
 # --- forward
@@ -135,8 +133,6 @@ def require_heads(function: str, sizes: NTMSizes, tape: Tape, mask: Mask | None)
         lengths = np.abs(heads.key).max(axis=3)
         zeros = (lengths == 0) & real
         _refuse(function, ["key"] * zeros.shape[2], lengths, zeros, "a vector with a direction: zeros have no cosine")
-    strength = heads.strength[..., 0]
-    _refuse(function, ["strength"] * strength.shape[2], strength, (strength <= 0) & real, "numbers above 0")
 
 
 def _refuse(function: str, names: Sequence[str], values: Array, wrong: NDArray[np.bool_], expected: str) -> None:

@@ -20,8 +20,8 @@ from torch.linalg import vector_norm
 from torch.nn.functional import linear, softplus
 
 from companion.addressing import SQUARED_NORM_FLOOR, WEIGHT_FLOOR
-from companion.heads import HeadParameters, NTMSizes, head_shapes, require_ntm_sizes
-from companion.ntm import HEAD_RANGE, MEMORY_START, NoState, NTMState
+from companion.heads import HeadParameters, NTMSizes, head_shapes, head_slices, require_ntm_sizes
+from companion.ntm import GATE_BIAS, HEAD_RANGE, MEMORY_START, NoState, NTMState
 from companion.pytorch.lstm import LSTM
 from companion.pytorch.rnn import weight
 from companion.tree import tree_items, tree_leaves
@@ -141,24 +141,29 @@ class NTM(nn.Module):
         read_heads: int = 1,
         write_heads: int = 1,
         shift_range: int = 1,
-        gate_bias: float = -2.0,
+        gate_bias: float = GATE_BIAS,
     ) -> None:
         super().__init__()
         sizes = NTMSizes(rows, width, read_heads, write_heads, shift_range)
         _require_sizes(n_in, n_hidden, controller, sizes, gate_bias)
-        blocks = [prod(shape) for shape in head_shapes(sizes)]
+        P, gates = sum(map(prod, head_shapes(sizes))), head_slices(sizes).gate
         self.controller = controller(n_in + read_heads * width, n_hidden)
-        self.W_z = weight(sum(blocks), n_hidden, n_hidden)  # (P, H)
-        self.b_z = nn.Parameter(weight(1, sum(blocks), n_hidden)[0].detach())  # (P,)
+        self.W_z = weight(P, n_hidden, n_hidden)  # (P, H)
+        self.b_z = nn.Parameter(weight(1, P, n_hidden)[0].detach())  # (P,)
         with torch.no_grad():
             self.W_z.mul_(HEAD_RANGE)
-            self.b_z[sum(blocks[:2]) : sum(blocks[:3])] = gate_bias
+            self.b_z[gates] = gate_bias
         self.n_in, self.sizes = n_in, sizes
 
     def initial_state(self, batch: int, rows: int | None = None) -> NTMState:
-        """Controller and reads at 0, memory at 1e-6, every head wholly at row 0; `rows` gives it another memory than its own."""
+        """Controller and reads at 0, memory at 1e-6, every head wholly at row 0; `rows` gives it another memory than its own.
+
+        Raises ValueError as `companion.ntm.ntm_initial_state` does.
+        """
         own, width, read_heads, write_heads, _ = self.sizes
         rows = own if rows is None else rows
+        require_whole("NTM.initial_state", "batch", batch, 1)
+        require_ntm_sizes("NTM.initial_state", self.sizes._replace(rows=rows))
         memory: Any = self.W_z.new_full((batch, rows, width), MEMORY_START)
         w: Any = self.W_z.new_zeros(batch, read_heads + write_heads, rows)
         w[:, :, 0] = 1

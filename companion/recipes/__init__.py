@@ -1,5 +1,6 @@
 """Recipes: what makes the checkpoints of the book, each with one command (`python -m companion train NAME`)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from companion.recipes.settings import (
@@ -26,6 +27,25 @@ def _language() -> Any:
     return TASK
 
 
+def _algorithmic(name: str) -> Callable[[], Any]:
+    def task() -> Any:
+        from companion.recipes import algorithmic
+
+        return algorithmic.TASKS[name]
+
+    return task
+
+
+def _pair(name: str, title: str, model: MachineModel, training: Training, batch: int = 32) -> tuple[Recipe, Recipe]:
+    """A neural Turing machine, and an LSTM that sees as many sequences, `batch` of them an update."""
+    metric = "wrong bits a sequence"
+    of_lstm = Training(training.steps * training.batch // batch, batch, learning_rate=3e-3)
+    return (
+        Recipe(name, f"{title}: neural Turing machine", _algorithmic(name), metric, model, training),
+        Recipe(f"{name}-lstm", f"{title}: LSTM", _algorithmic(name), metric, StackedModel(128, 3), of_lstm),
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -46,6 +66,47 @@ RECIPES: dict[str, Recipe] = {
             Training(
                 steps=20_400, batch=16, learning_rate=6e-3, evaluate_every=3_400, checkpoint_every=680
             ),  # three passes
+        ),
+        *_pair(
+            "copy",
+            "the vectors that were shown",
+            MachineModel(tight_memory=True),
+            Training(4000, 16, 3e-3, warmup=1, hold=0.3, max_norm=0.3, beta_2=0.99, amsgrad=True, evaluate_every=100),
+            batch=16,
+        ),
+        Recipe(
+            "copy-adrift",
+            "a machine that copies 20 vectors and fails at 120: forget bias 1, and memory to spare",
+            _algorithmic("copy"),
+            "wrong bits a sequence",
+            MachineModel(forget_bias=1.0),
+            Training(4000, 16, 3e-3, warmup=1, hold=0.3, max_norm=0.3, beta_2=0.99, amsgrad=True, evaluate_every=100),
+        ),
+        *_pair(
+            "repeat-copy",
+            "the vectors that were shown, as often as asked for",
+            MachineModel(head_range=3.0, output_range=2.4),
+            Training(6000, 8, 3e-3, warmup=1, hold=0.6, max_norm=0.3),
+        ),
+        *_pair(
+            "associative-recall",
+            "what followed an item when it was shown",
+            MachineModel(),
+            Training(4000, 8, 3e-3, warmup=1, hold=0.6, max_norm=0.3, beta_2=0.99, amsgrad=True),
+        ),
+        Recipe(
+            "n-grams",
+            "the next bit of a random source: neural Turing machine",
+            _algorithmic("n-grams"),
+            "cross-entropy, as a multiple of the least there is",
+            MachineModel(rows=64, gate_bias=0.0, strength_bias=2.0, head_range=3.0, output_range=2.4),
+            Training(10_000, 8, 5e-3, warmup=1, hold=0.3, max_norm=0.3, beta_2=0.99, amsgrad=True),
+        ),
+        *_pair(
+            "priority-sort",
+            "vectors by their priority",
+            MachineModel(rows=64, read_heads=4, write_heads=4, head_range=3.0, output_range=2.4),
+            Training(8000, 8, 3e-3, warmup=1, hold=0.6, max_norm=0.3),
         ),
     )
 }

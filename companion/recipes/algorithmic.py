@@ -16,15 +16,18 @@ from numpy.random import Generator, default_rng
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
-from companion import ntm
+from companion import bptt, ntm
+from companion.bptt import Cell
 from companion.data import algorithmic as tasks
 from companion.data.algorithmic import Episodes
+from companion.heads import head_slices
 from companion.lstm import LSTM
 from companion.pytorch import fast_ntm
 from companion.pytorch import lstm as twin_lstm
 from companion.pytorch import ntm as twin
 from companion.recipes.settings import MachineModel, Recipe, StackedModel
 from companion.recipes.task import ORDER, Batch, Data, Dropped, Task, bit_loss, digest, lstm
+from companion.tree import Array, tree_map
 
 SEQUENCES = 32  # of each length that is evaluated
 VALIDATION, TEST = 1, 2  # seeds of what is evaluated
@@ -32,21 +35,30 @@ VALIDATION, TEST = 1, 2  # seeds of what is evaluated
 # --- models
 
 
+CELLS: dict[str, tuple[Cell, Any]] = {
+    "lstm": (LSTM, twin_lstm.LSTM),
+    "feedforward": (ntm.Feedforward, twin.Feedforward),
+}
+
+
 class Machine(nn.Module):
     """A neural Turing machine and, from its output, logits for `n_out` channels at every step."""
 
     def __init__(self, settings: MachineModel, n_in: int, n_out: int) -> None:
         super().__init__()
-        lstm_twin: Any = partial(twin_lstm.LSTM, forget_bias=settings.forget_bias)
-        cell, controller = {"lstm": (LSTM, lstm_twin), "feedforward": (ntm.Feedforward, twin.Feedforward)}[
-            settings.controller
-        ]
+        cell, controller = CELLS[settings.controller]
+        if cell is LSTM:
+            controller = partial(controller, forget_bias=settings.forget_bias)
         names = ("rows", "width", "read_heads", "write_heads", "shift_range", "gate_bias")
         sizes: dict[str, Any] = {name: getattr(settings, name) for name in names}
         self.machine = twin.NTM(n_in, settings.n_hidden, controller, **sizes)
         self.layer, self.settings = fast_ntm.fast_layer(cell, **sizes), settings
         self.output = nn.Linear(settings.n_hidden + settings.read_heads * settings.width, n_out)
         heads = settings.read_heads + settings.write_heads
+        with torch.no_grad():
+            self.machine.W_z.mul_(settings.head_range / ntm.HEAD_RANGE)
+            self.machine.b_z[head_slices(self.machine.sizes).strength] += settings.strength_bias
+            self.output.weight.mul_(settings.output_range)
         self.start = nn.Parameter(0.05 * torch.randn(heads, settings.rows)) if settings.learned_start else None
 
     def forward(
@@ -157,6 +169,15 @@ def logits_of(module: nn.Module, episodes: Episodes) -> Tensor:
     return logits
 
 
+def weightings(module: Machine, xs: Array) -> Array:
+    """Where the heads of a machine look while it is shown xs (T, B, D): (T, B, K, N), those that read first."""
+    sizes = module.machine.sizes
+    machine = ntm.ntm(CELLS[module.settings.controller][0], *sizes)
+    state: Any = tree_map(lambda tensor: tensor.detach().numpy(), module.initial_state(xs.shape[1], sizes.rows))
+    _, _, caches = bptt.unroll(machine, fast_ntm.params_of(module.machine), xs, state)
+    return np.stack([cache.address.sharpen.w for cache in caches.steps])
+
+
 def wrong_bits(module: nn.Module, part: Iterable[Episodes]) -> float:
     """Wrong bits a sequence, averaged over the sets."""
     return float(np.mean([tasks.wrong_bits(logits_of(module, episodes).numpy(), episodes) for episodes in part]))
@@ -193,11 +214,14 @@ def _associative_recall(rng: Generator, batch: int, done: float) -> Episodes:
 
 
 def _dynamic_ngrams(rng: Generator, batch: int, done: float) -> Episodes:
-    return tasks.dynamic_ngrams(rng, batch)
+    """Of 20 bits at first, from 40 % of the training on of 200."""
+    return tasks.dynamic_ngrams(rng, batch, length=min(200, 20 + int(180 * done / 0.4)))
 
 
 def _priority_sort(rng: Generator, batch: int, done: float) -> Episodes:
-    return tasks.priority_sort(rng, batch)
+    """Of 2 to 20 vectors, from 40 % of the training on of 20, the 4 in 5 of highest priority."""
+    length = min(20, 2 + int(18 * done / 0.4))
+    return tasks.priority_sort(rng, batch, length, answers=round(0.8 * length))
 
 
 def _of(draw: Callable[..., Episodes], name: str, *values: int) -> tuple[Callable[[Generator, int], Episodes], ...]:

@@ -32,7 +32,10 @@ def table() -> str:
 def describe(recipe: Recipe) -> str:
     """A recipe with all its settings."""
     lines = [f"{recipe.name}: {recipe.title}; {recipe.metric}", ""]
-    lines += [f"  {name} = {value}" for name, value in recipe.settings().items()]
+    lines += [
+        f"  {name} = {str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in recipe.settings().items()
+    ]
     return "\n".join(lines) + "\n\nChange any of them with --set NAME=VALUE.\n"
 
 

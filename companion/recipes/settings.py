@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, get_type_hints
 
+from companion.ntm import GATE_BIAS, HEAD_RANGE
 from companion.validate import require_known, require_range, require_whole
 
 # Larger ones are slips of the finger, and PyTorch does not survive them.
@@ -26,6 +27,7 @@ class Training:
     hold: float = 0.0  # share of the updates before it begins to fall
     max_norm: float = 1.0  # of the gradient
     beta_2: float = 0.999  # share that Adam keeps of its mean of squared gradients at each update
+    amsgrad: bool = False  # whether it divides by the largest of these means: steps stay small after a fall of the loss
     evaluate_every: int = 500  # updates
     checkpoint_every: int = 250  # updates
 
@@ -78,7 +80,10 @@ class MachineModel:
     read_heads: int = 1
     write_heads: int = 1
     shift_range: int = 1
-    gate_bias: float = -2.0  # of the interpolation gates at first
+    gate_bias: float = GATE_BIAS  # of the interpolation gates at first
+    strength_bias: float = 0.0  # added to the biases of the keys' strengths at first
+    head_range: float = HEAD_RANGE  # of the weights from the controller to the heads at first, times 1 / sqrt(n_hidden)
+    output_range: float = 1.0  # of the output's weights at first, times 1 / sqrt(its inputs)
     forget_bias: float = 0.0  # of an LSTM controller at first
     learned_start: bool = False  # whether the heads' first weightings are learned; otherwise all start at row 0
 
@@ -86,8 +91,18 @@ class MachineModel:
         for name in ("n_hidden", "rows", "width", "read_heads", "write_heads"):
             _require_size(name, getattr(self, name))
         require_whole("recipe", "shift_range", self.shift_range, 0)
-        for name in ("gate_bias", "forget_bias"):
+        for name in ("head_range", "output_range"):
+            require_range("recipe", name, getattr(self, name), 0, MAX_NUMBER, "(]")
+        for name in ("gate_bias", "strength_bias", "forget_bias"):
             require_range("recipe", name, getattr(self, name), -MAX_NUMBER, MAX_NUMBER, "[]")
+        if self.tight_memory and self.shift_range > 1:
+            raise ValueError(
+                f"recipe: shift_range is {self.shift_range}, expected at most 1 with tight_memory: of 3 rows"
+            )
+        if self.learned_start and self.tight_memory:
+            raise ValueError(
+                "recipe: learned_start is true, expected false with tight_memory: most rows would not learn theirs"
+            )
         require_known("recipe", "controller", self.controller, dict.fromkeys(("lstm", "feedforward")))
 
 

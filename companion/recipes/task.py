@@ -24,8 +24,8 @@ WEIGHTS, ORDER, DROPOUT = range(3)
 class Data(NamedTuple):
     """What a task learns from."""
 
-    parts: Any  # with fields train, validation and test
-    inputs: tuple[str, ...]  # the symbols that the model reads, by number
+    parts: Any  # with fields validation and test, and train unless that is drawn when it is needed
+    inputs: tuple[str, ...]  # the symbols or channels that the model reads, by number
     outputs: tuple[str, ...]  # those that it predicts
     sha256: str  # of all three parts
 

@@ -28,7 +28,6 @@ from companion.recipes.task import DROPOUT, Data, Dropped, Task, number_of
 
 LOG_EVERY = 10  # updates
 LEAST_SCALE = 1e-3  # of the loss in float16; it starts at 65,536 and is halved at each overflow
-ADAM = ("step", "exp_avg", "exp_avg_sq")  # what PyTorch's Adam keeps of each parameter
 
 
 @dataclass
@@ -71,7 +70,8 @@ def begin(recipe: Recipe, seed: int = 0, place: Place = Place()) -> Run:  # noqa
     module = build(recipe, len(data.inputs), len(data.outputs), seed).to(place.device)
     model = DistributedDataParallel(module) if place.n_processes > 1 else module
     settings = recipe.training
-    optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate, betas=(0.9, settings.beta_2))
+    betas = (0.9, settings.beta_2)
+    optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate, betas, amsgrad=settings.amsgrad)
     scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "float16")
     return Run(recipe, seed, place, task, data, module, model, optimizer, scaler)
 
@@ -83,6 +83,11 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     held = training.hold * training.steps
     fallen = max(0.0, step - 1 - held) / (training.steps - held)
     return training.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * fallen))
+
+
+def averages(recipe: Recipe) -> tuple[str, ...]:
+    """What PyTorch's Adam keeps of each parameter, beside its step."""
+    return ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if recipe.training.amsgrad else []))
 
 
 def backward(run: Run) -> float:
@@ -131,7 +136,7 @@ def update(run: Run) -> None:
 
 
 def evaluate(run: Run, part: str) -> float:
-    """The recipe's metric on "train", "validation" or "test"."""
+    """The recipe's metric on "validation" or "test", or on "train" where the task has such a part."""
     return measure(run.task, run.module, getattr(run.data.parts, part))
 
 
@@ -234,9 +239,9 @@ def restore(run: Run, folder: Path) -> None:
     set_weights(folder, run.module, tensors)
     if stepped:
         for name, parameter in run.module.named_parameters():
-            saved = {key: tensors[f"adam.{key}.{name}"] for key in ADAM}
+            saved = {key: tensors[f"adam.{key}.{name}"] for key in ("step", *averages(run.recipe))}
             # The averages are where the parameter is; Adam counts on the CPU.
-            moved = {key: saved[key].to(parameter.device, copy=True) for key in ADAM[1:]}
+            moved = {key: saved[key].to(parameter.device, copy=True) for key in averages(run.recipe)}
             run.optimizer.state[parameter] = saved | moved
     if "carry" in tensors:
         columns = run.place.columns(run.recipe.training.batch)
@@ -254,8 +259,8 @@ def _expected(run: Run, step: int, stepped: bool) -> dict[str, Tensor]:
     if not step:
         return like
     for name, parameter in run.module.named_parameters() if stepped else ():
-        like |= {f"adam.{key}.{name}": parameter for key in ADAM[1:]}
-        like[f"adam.{ADAM[0]}.{name}"] = torch.tensor(0.0)
+        like |= {f"adam.{key}.{name}": parameter for key in averages(run.recipe)}
+        like[f"adam.step.{name}"] = torch.tensor(0.0)
     batch = run.task.batch(run.recipe, run.data, run.seed, step)
     with torch.no_grad(), run.place.autocast():
         _, carry = run.module(batch.inputs.to(run.place.device), batch.mask.to(run.place.device))

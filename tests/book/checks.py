@@ -3,7 +3,7 @@
 import functools
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Response, Route
 
 LINK_ATTRIBUTES = {"href", "src"}
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]  # of axe, and most of its time
@@ -68,6 +68,32 @@ def settle(page: Page) -> None:
     """Wait for what the theme does late: it fades colours over, and looks for blocks that scroll after 0.3 s."""
     page.wait_for_timeout(350)
     page.evaluate("Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => null)")
+
+
+# --- figures that answer to the reader ---------------------------------------------------------------------------
+
+
+def place(page: Page, html: str, selector: str, *changes: tuple[str, str]) -> Locator:
+    """What the selector finds in this HTML on a page of its own; each change replaces a part of the HTML."""
+    for old, new in changes:
+        assert old in html, old
+        html = html.replace(old, new)
+    page.set_content(f'<html lang="en"><title>Page</title><main><h1>Page</h1>{html}</main></html>')
+    return page.locator(selector)
+
+
+def figure_faults(browser: Browser, file: Path, selector: str, faults_of: Callable[[Locator], list[str]]) -> list[str]:
+    """Open a built page and find the faults of each of its figures, and of the page while they are used."""
+    assert file.is_file(), f"there is no {file}: run `make book`"
+    context = browser.new_context()
+    with serve(file.parents[1]) as address:
+        page, faults = open_page(context, f"{address}{file.parent.name}/{file.name}")
+        figures = page.locator(selector).all()
+        assert figures, f"{file.name} shows no {selector}"
+        for figure in figures:
+            faults += faults_of(figure)
+    context.close()
+    return faults
 
 
 # --- one open page -----------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from playwright.sync_api import Browser, Locator, Page
 
 from companion.memory_steps import memory_steps
 from companion.memory_trace import sentence
-from tests.book.checks import accessibility_faults, open_page, overflow_faults, serve
+from tests.book.checks import accessibility_faults, figure_faults, overflow_faults, place
 from tests.contract.copying import copied
 
 ROOT = Path(__file__).parents[2] / "_build" / "html"
-CHAPTER = "book/neural-turing-machine.html"
+CHAPTER, FIGURE = "book/neural-turing-machine.html", ".memory-steps"
 LENGTH, T = 4, 9
 
 # What the page shows at this moment: the steps that are visible, what is said about them, and whether it plays.
@@ -93,29 +93,14 @@ def play_faults(figure: Locator) -> list[str]:
 
 
 def test_steps_of_the_chapter_answer_to_the_keyboard(browser: Browser) -> None:
-    if not (ROOT.parents[1] / CHAPTER).with_suffix(".ipynb").is_file():
-        pytest.skip(f"the book has no {CHAPTER} yet")
-    assert (ROOT / CHAPTER).is_file(), f"no {CHAPTER} in {ROOT}: run `make book`"
-    context = browser.new_context()
-    with serve(ROOT) as address:
-        page, faults = open_page(context, address + CHAPTER)
-        figures = page.locator(".memory-steps").all()
-        assert figures, "the chapter shows no machine step by step"
-        for figure in figures:
-            faults += walk_faults(figure)
-    context.close()
-    assert faults == []
+    assert figure_faults(browser, ROOT / CHAPTER, FIGURE, walk_faults) == []
 
 
 def figure_in(page: Page, *changes: tuple[str, str]) -> Locator:
-    """A figure on a page of its own; each change replaces a part of its HTML."""
+    """A figure, with changes as `place` takes them."""
     names = [f"vector {k + 1}" for k in range(LENGTH)] + ["delimiter"] + [f"answer {k + 1}" for k in range(LENGTH)]
     html = memory_steps(copied(LENGTH)[0], "How does a machine copy four vectors?", names)._repr_html_()
-    for old, new in changes:
-        assert old in html, old
-        html = html.replace(old, new)
-    page.set_content(f'<html lang="en"><title>Page</title><main><h1>Page</h1>{html}</main></html>')
-    return page.locator(".memory-steps")
+    return place(page, html, FIGURE, *changes)
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
@@ -163,7 +148,7 @@ def test_play_stops_where_the_figure_is_removed_or_the_wish_comes_later(page: Pa
 def test_a_notebook_may_put_it_into_its_page_later_and_more_than_once(page: Page) -> None:
     figure_in(page)
     page.evaluate("const main = document.querySelector('main'); main.innerHTML = main.innerHTML + main.innerHTML")
-    for figure in page.locator(".memory-steps").all():
+    for figure in page.locator(FIGURE).all():
         assert walk_faults(figure) == []
 
 

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from companion.slider import Slider
-from tests.book.checks import open_page, serve
+from tests.book.checks import figure_faults, place
 
 ROOT = Path(__file__).parents[2] / "_build" / "html"
-CHAPTER = "book/recurrent-networks.html"
+CHAPTER, FIGURE = "book/recurrent-networks.html", ".slider-figure"
 
 # What the page shows at this moment: the positions whose curves are visible, and what is said about them.
 SHOWN = """figure => {
@@ -64,32 +64,19 @@ def slider_faults(figure: Locator) -> list[str]:
 
 
 def test_slider_of_the_chapter_answers_to_the_keyboard(browser: Browser) -> None:
-    assert (ROOT / CHAPTER).is_file(), f"no {CHAPTER} in {ROOT}: run `make book`"
-    context = browser.new_context()
-    with serve(ROOT) as address:
-        page, faults = open_page(context, address + CHAPTER)
-        figures = page.locator(".slider-figure").all()
-        assert figures, "the chapter shows no slider"
-        for figure in figures:
-            faults += slider_faults(figure)
-    context.close()
-    assert faults == []
+    assert figure_faults(browser, ROOT / CHAPTER, FIGURE, slider_faults) == []
 
 
 # ---- each check finds the fault it is there for
 
 
 def figure_in(page: Page, *changes: tuple[str, str]) -> Locator:
-    """A small slider on a page of its own; each change replaces a part of its HTML."""
+    """A small slider, with changes as `place` takes them."""
     y = np.arange(1.0, 9.0).reshape(4, 2)
     texts = {"title": "Title", "xlabel": "x", "ylabel": "y"}
     sentences = [f"Sentence {k}." for k in range(4)]
     html = Slider("small", "size", [1, 2, 3, 4], [0, 1], {"curve": y}, sentences, default=1, **texts)._repr_html_()
-    for old, new in changes:
-        assert old in html
-        html = html.replace(old, new)
-    page.set_content(html)
-    return page.locator(".slider-figure")
+    return place(page, html, FIGURE, *changes)
 
 
 def test_a_slider_that_works_has_no_faults(page: Page) -> None:
@@ -111,3 +98,18 @@ def test_a_slider_that_works_has_no_faults(page: Page) -> None:
 def test_a_slider_with_a_fault_is_found(page: Page, change: tuple[str, str], fault: str) -> None:
     faults = slider_faults(figure_in(page, change))
     assert any(fault in text for text in faults), faults
+
+
+def test_a_chapter_without_figures_or_with_a_fault_in_one_is_found(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    file = tmp_path / "book" / "chapter.html"
+    file.parent.mkdir()
+    for changes, found in (([], False), ([("Sentence 2.", "Sentence 3.")], True)):
+        figure_in(page, *changes)
+        file.write_text(page.content().replace("<title>", '<link rel="icon" href="data:,"><title>'), encoding="utf-8")
+        assert bool(figure_faults(browser, file, FIGURE, slider_faults)) == found
+    with pytest.raises(AssertionError, match=r"chapter\.html shows no \.timeline-figure"):
+        figure_faults(browser, file, ".timeline-figure", slider_faults)
+    with pytest.raises(AssertionError, match="run `make book`"):
+        figure_faults(browser, tmp_path / "book" / "other.html", FIGURE, slider_faults)

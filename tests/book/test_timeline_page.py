@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from companion.timeline import Event, timeline
-from tests.book.checks import accessibility_faults, open_page, overflow_faults, serve
+from tests.book.checks import accessibility_faults, figure_faults, overflow_faults, place
 
 ROOT = Path(__file__).parents[2] / "_build" / "html"
-CHAPTER = "book/why-sequences.html"
+CHAPTER, FIGURE = "book/why-sequences.html", ".timeline-figure"
 
 EVENTS = [
     Event(
@@ -76,26 +76,12 @@ def description(page: Page, position: int) -> tuple[str, str]:
 
 
 def test_timeline_of_the_chapter_answers_to_the_keyboard(browser: Browser) -> None:
-    assert (ROOT / CHAPTER).is_file(), f"no {CHAPTER} in {ROOT}: run `make book`"
-    context = browser.new_context()
-    with serve(ROOT) as address:
-        page, faults = open_page(context, address + CHAPTER)
-        figures = page.locator(".timeline-figure").all()
-        assert figures, "the chapter shows no timeline"
-        for figure in figures:
-            faults += timeline_faults(figure)
-    context.close()
-    assert faults == []
+    assert figure_faults(browser, ROOT / CHAPTER, FIGURE, timeline_faults) == []
 
 
 def figure_in(page: Page, *changes: tuple[str, str]) -> Locator:
-    """A timeline on a page of its own; each change replaces a part of its HTML."""
-    html = timeline(EVENTS, "Who came when?")._repr_html_()
-    for old, new in changes:
-        assert old in html
-        html = html.replace(old, new)
-    page.set_content(f'<html lang="en"><title>Page</title><main><h1>Page</h1>{html}</main></html>')
-    return page.locator(".timeline-figure")
+    """A timeline, with changes as `place` takes them."""
+    return place(page, timeline(EVENTS, "Who came when?")._repr_html_(), FIGURE, *changes)
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])

@@ -9,10 +9,12 @@ import pytest
 
 from companion.bptt import unroll, unrolled
 from companion.gru import GRU
+from companion.heads import head_parameters
 from companion.lstm import LSTM
 from companion.ntm import Feedforward, ntm
 from companion.rnn import jordan
 from tests.contract.cells import CELLS, B, D, H, T
+from tests.contract.ntm_by_loops import SIZES
 from tests.contract.refusals import FINITE, FLOATS, Cases, float32, require_message
 from tests.contract.stages import STAGES, K, M, N
 
@@ -185,6 +187,39 @@ CASES |= {
 }
 
 
+# --- z and the state to begin with
+
+MACHINE, ITS_SIZES = CELLS["NTM, LSTM"], SIZES["NTM, LSTM"][1]
+PARAMS = MACHINE.init(RNG, D, H)
+Z = np.ones((B, 28))
+CASES |= {
+    f"head_parameters of z {what}": (
+        lambda z=z: head_parameters(ITS_SIZES, z),
+        ("head_parameters", "z", received, expected),
+    )
+    for what, z, received, expected in (
+        ("too narrow", Z[:, 1:], "has shape (3, 27)", "expected (B, 28) for these heads"),
+        ("too wide", np.ones((B, 29)), "has shape (3, 29)", "expected (B, 28) for these heads"),
+        ("of one example", Z[0], "has shape (28,)", "expected (B, 28) for these heads"),
+        ("of no examples", Z[:0], "has shape (0, 28)", "expected (B, 28) for these heads and no empty axis"),
+        ("in a list", Z.tolist(), "is a list", FLOATS),
+        ("of integers", np.ones((B, 28), int), "has dtype int", FLOATS),
+    )
+}
+CASES |= {
+    f"ntm.initial_state with {name} {value!r}": (
+        lambda n=name, v=value: MACHINE.initial_state(PARAMS, **{"batch": B, n: v}),
+        ("ntm_initial_state", name, f"is {value!r}", WHOLE),
+    )
+    for name, values in (("batch", (0, -1, 2.0, True, None)), ("rows", (0, -1, 2.0, "6")))
+    for value in values
+}
+CASES["ntm.initial_state with fewer rows than shifts"] = (
+    lambda: MACHINE.initial_state(PARAMS, B, 2),
+    ("ntm_initial_state", "shift_range", "is 1", "expected at most 0 with 2 rows: 3 shifts"),
+)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_error_names_function_argument_received_and_expected(name: str) -> None:
     require_message(*CASES[name])
@@ -206,6 +241,9 @@ def test_right_calls_of_the_same_entry_points_pass() -> None:
     ntm(rows=np.int64(3), width=np.int64(2), read_heads=1, write_heads=np.int32(2), shift_range=0, gate_bias=-2)
     ntm(rows=1, shift_range=0, gate_bias=np.float32(3))
     ntm(rows=5, shift_range=2)
+    head_parameters(ITS_SIZES, Z)
+    head_parameters(ITS_SIZES, float32(Z[:1]))
+    assert MACHINE.initial_state(PARAMS, np.int64(1), np.int32(3)).memory.shape == (1, 3, 4)
     for cell in (LSTM, GRU, Feedforward, jordan()):
         machine = ntm(cell, rows=5, width=2)
         unroll(machine, machine.init(RNG, D, H), np.ones((T, B, D)))

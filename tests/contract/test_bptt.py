@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from companion.bptt import (
+    Caches,
     Cell,
     Layer,
     as_layer,
@@ -76,6 +77,15 @@ def test_a_layer_is_the_unrolled_cell(layer: Layer, rng: np.random.Generator) ->
     expected = unroll_backward(LSTM, p.params, caches, p.dys, p.dstate)
     require_equal(layer.backward(p.params, of_layer[2], p.dys, p.dstate), expected, rtol=0, atol=0)
     require_equal(layer.init(np.random.default_rng(1), D, H), LSTM.init(np.random.default_rng(1), D, H), least=-1)
+
+
+@every_cell
+def test_caches_put_together_by_hand_need_no_last_state(cell: Cell, rng: np.random.Generator) -> None:
+    p = problem(cell, rng)
+    _, _, caches = unroll(cell, p.params, p.xs, p.state)
+    by_hand = Caches(caches.steps, None)
+    received, expected = (unroll_backward(cell, p.params, c, p.dys) for c in (by_hand, caches))
+    require_equal(received, expected, rtol=0, atol=0)
 
 
 # --- truncated

@@ -89,7 +89,7 @@ def test_text_reads_back_as_the_episode_and_fits_a_cell(name: str, b: int, rng: 
     assert max(map(len, text.split("\n"))) <= 84
     assert not any(line != line.rstrip() for line in text.split("\n"))
     shown, answered = read_text(text, len(episodes.xs))
-    numbers = {"repeat_copy": 8, "priority_sort": 8}.get(name)
+    numbers = {"repeat_copy": 9, "priority_sort": 8}.get(name)
     expected = [
         "".join("#" if x == 1 else "." for x in episodes.xs[:, b, k])
         for k in range(episodes.xs.shape[2])

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion.bptt import Cell, unroll, unroll_backward
+from companion.bptt import Cell, state_gradients, truncated_backward, unroll, unroll_backward
 from companion.gradcheck import check_gradients
-from companion.heads import NTMSizes, head_shapes
+from companion.heads import NTMSizes, head_parameters, head_shapes, head_slices
 from companion.ntm import NTM, Feedforward, NoState, NTMParams, ntm
 from companion.tree import tree_leaves, tree_map
 from tests.contract import ntm_by_loops
-from tests.contract.cells import NTMS, B, D, H, T, compared, dtypes_of, problem, random_like, require_equal
+from tests.contract.cells import LENGTHS, NTMS, B, D, H, T, compared, dtypes_of, problem, random_like, require_equal
 from tests.contract.ntm_by_loops import SIZES
 from tests.contract.stages import START
 
@@ -110,6 +110,23 @@ def test_a_machine_that_looks_up_a_key_reads_the_row_beside_it(move: int) -> Non
     np.testing.assert_array_equal(new.memory, state.memory)
 
 
+# --- the blocks of z
+
+
+@pytest.mark.parametrize("block", head_shapes(NTMSizes())._fields)
+@every_ntm
+def test_a_slice_of_z_is_all_of_its_block_and_nothing_else(name: str, block: str, rng: np.random.Generator) -> None:
+    sizes = SIZES[name][1]
+    slices = head_slices(sizes)
+    assert (slices.key.start, slices.add.stop) == (0, NTMS[name].init(rng, D, H).b_z.size)
+    z = rng.normal(size=(B, slices.add.stop))
+    before = head_parameters(sizes, z)
+    place = getattr(slices, block)
+    z[:, place] = rng.normal(size=z[:, place].shape)
+    for other, a, b in zip(before._fields, before, head_parameters(sizes, z), strict=True):
+        assert (a != b).all() if other == block else (a == b).all(), other
+
+
 # --- rows that no head comes near
 
 
@@ -149,16 +166,29 @@ def test_rows_that_no_head_reaches_change_nothing_both_ways(gate_bias: float, rn
             compare()
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "masked"])
 @every_ntm
-def test_a_machine_can_be_given_a_larger_memory(name: str, rng: np.random.Generator) -> None:
+def test_a_machine_can_be_given_a_larger_memory(name: str, lengths: Any, rng: np.random.Generator) -> None:
     controller, sizes = SIZES[name]
     larger = ntm(controller, *sizes._replace(rows=sizes.rows + 5))
-    p = problem(larger, rng)
+    p = problem(larger, rng, lengths=lengths)
     results = []
     for cell in (NTMS[name], larger):
-        ys, last, caches = unroll(cell, p.params, p.xs, p.state)
-        results.append((ys, last, *unroll_backward(cell, p.params, caches, p.dys, p.dstate)))
+        ys, last, caches = unroll(cell, p.params, p.xs, p.state, p.mask)
+        gradients = [unroll_backward(cell, p.params, caches, p.dys, dstate) for dstate in (p.dstate, None)]
+        others = (
+            truncated_backward(cell, p.params, caches, p.dys, 2, 3),
+            state_gradients(cell, p.params, caches, p.dys),
+        )
+        results.append((ys, last, *gradients, *others))
     require_equal(*results, rtol=0, atol=0)
+
+
+def test_without_the_last_state_a_larger_memory_has_no_gradient_of_its_shape(rng: np.random.Generator) -> None:
+    cell, p = ntm(rows=6, width=4), problem(ntm(rows=9, width=4), rng)
+    _, _, caches = unroll(cell, p.params, p.xs, p.state)
+    with pytest.raises(ValueError, match=r"dstate.memory has shape \(3, 6, 4\), expected \(3, 9, 4\)"):
+        unroll_backward(cell, p.params, caches._replace(last=None), p.dys)
 
 
 # --- the beginning

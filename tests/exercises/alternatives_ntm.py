@@ -220,7 +220,8 @@ def moved_backward_by_a_matrix(w: Any, z: Any, dmoved: Any) -> Any:
 
 
 def sharpened_by_the_package(w_s: Any, sharpness: Any) -> Any:
-    return addressing.sharpen(w_s[None], sharpness[None])[0][0]
+    """The package has a floor of 1e-12 below the weights."""
+    return np.where(w_s > 0, addressing.sharpen(w_s[None], sharpness[None])[0][0], 0.0)
 
 
 def sharpened_by_logarithms(w_s: Any, sharpness: Any) -> Any:

@@ -8,6 +8,8 @@ from tests.exercises import (
     alternatives_bi,
     alternatives_lstm,
     alternatives_nn,
+    alternatives_ntm,
+    alternatives_ntm_hunts,
     alternatives_rnn,
     alternatives_seq_hmm,
     alternatives_seq_text,
@@ -20,6 +22,7 @@ CHAPTERS = {
     "rnn": "recurrent-networks.ipynb",
     "lstm": "lstm.ipynb",
     "bi": "bidirectional.ipynb",
+    "ntm": "neural-turing-machine.ipynb",
 }
 ALTERNATIVES: dict[str, tuple[Any, ...]] = {
     **alternatives_seq_hmm.ALTERNATIVES,
@@ -28,4 +31,6 @@ ALTERNATIVES: dict[str, tuple[Any, ...]] = {
     **alternatives_rnn.ALTERNATIVES,
     **alternatives_lstm.ALTERNATIVES,
     **alternatives_bi.ALTERNATIVES,
+    **alternatives_ntm.ALTERNATIVES,
+    **alternatives_ntm_hunts.ALTERNATIVES,
 }

@@ -11,8 +11,7 @@ import pytest
 
 from companion import addressing, bptt, heads, ntm, optim
 from companion.data.algorithmic import copy, wrong_bits
-from companion.exercises.judge import judge
-from companion.exercises.ntm import EXERCISES as LIST
+from companion.exercises import EXERCISES, judge
 from companion.exercises.ntm import copy_by_hand, hunt_axis, hunt_previous, hunt_sharpen, hunt_shift, hunt_strength
 from companion.exercises.ntm.optimal_ngram import next_bit_probabilities
 from companion.gradcheck import GradientError, check_gradients, numerical_gradient
@@ -20,7 +19,6 @@ from companion.lstm import LSTM
 from companion.ops import sigmoid, softmax
 from companion.tree import tree_map
 
-EXERCISES = {e.name: e for e in LIST}
 STATEMENTS = {name: " ".join(e.statement.split()) for name, e in EXERCISES.items()}
 
 # --- a head that walks backwards
@@ -248,7 +246,7 @@ def test_wrong_prediction_never_reveals_the_number(name: str, numbers: tuple[str
     two = isinstance(right, tuple)
     others = [(0.5, right[1]), (right[0], 0.5), (2 * right[0], 0.1)] if two else [right + 1, right - 1, -right, "1"]
     for answer in [*others, np.nan, [1.5], *(m.answer for m in e.mistakes)]:
-        message = judge(e, answer).message
+        message = judge(name, answer).message
         given = answer() if callable(answer) else answer
         for own in given if isinstance(given, tuple) else (given,):
             message = message.replace(f"{own:.12g}" if isinstance(own, float) else str(own), "")

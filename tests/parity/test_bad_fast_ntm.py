@@ -201,14 +201,6 @@ def test_a_key_of_zeros_is_refused(rng: np.random.Generator) -> None:
         LAYER.forward(p.params, p.xs, p.state)
 
 
-def test_a_strength_that_rounds_to_zero_is_refused(rng: np.random.Generator) -> None:
-    p = with_bias(rng, slice(9, 10), -800)
-    with pytest.raises(
-        ValueError, match=r"^ntm_sequence: strength of a head is 0\.0 at step 0, batch 0, expected numbers above 0"
-    ):
-        LAYER.forward(p.params, p.xs, p.state)
-
-
 def test_what_happens_on_padding_is_not_refused(rng: np.random.Generator) -> None:
     p = problem(CELL, rng, lengths=[3, 7, 1])
     LAYER.forward(p.params, np.where(p.mask[:, :, None], p.xs, 1e308), p.state, p.mask)

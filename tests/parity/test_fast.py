@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,40 @@ from companion.bidirectional import BidirectionalParams, bidirectional, bidirect
 from companion.bptt import Cell, Layer, prefix_mask
 from companion.fast import gru as fast_gru
 from companion.fast import lstm as fast_lstm
+from companion.fast import ntm as fast_ntm
 from companion.fast import rnn as fast_rnn
+from companion.ntm import Feedforward, NTMState, ntm
 from companion.tree import tree_items, tree_leaves, tree_map
 from tests.contract.cells import Problem, problem, random_like, random_params, run
 from tests.contract.refusals import with_nan
 
-PAIRS: dict[str, tuple[Cell, Layer]] = {
+RECURRENT: dict[str, tuple[Cell, Layer]] = {
     "Elman": (rnn.Elman, fast_rnn.Elman),
     "Elman, sigmoid": (rnn.elman(ops.SIGMOID), fast_rnn.elman(ops.SIGMOID)),
     "Elman, ReLU": (rnn.elman(ops.RELU), fast_rnn.elman(ops.RELU)),
     "LSTM": (lstm.LSTM, fast_lstm.LSTM),
     "GRU": (gru.GRU, fast_gru.GRU),
 }
+MACHINES: dict[str, dict[str, Any]] = {
+    "NTM, LSTM": {"rows": 6, "width": 4},
+    "NTM, LSTM, three heads read, four shifts each way": {"rows": 19, "width": 3, "read_heads": 3, "shift_range": 4},
+    "NTM, LSTM, no shift, two heads write": {"rows": 5, "width": 4, "write_heads": 2, "shift_range": 0},
+    "NTM, LSTM, shifts all round": {"rows": 7, "width": 2, "shift_range": 3},
+    "NTM, feedforward": {"controller": Feedforward, "rows": 16, "width": 5},
+    "NTM, feedforward, two heads read, three write": {
+        "controller": Feedforward,
+        "rows": 9,
+        "width": 3,
+        "read_heads": 2,
+        "write_heads": 3,
+        "shift_range": 2,
+    },
+}
+PAIRS = RECURRENT | {name: (ntm(**sizes), fast_ntm.ntm(**sizes)) for name, sizes in MACHINES.items()}
 # T, B, D, H: small; one step and example; several blocks of steps, the last one shorter; blocks of two steps; of one step.
 SHAPES = [(7, 3, 4, 5), (1, 1, 4, 5), (530, 1, 3, 6), (9, 200, 2, 3), (3, 600, 2, 3)]
+# As many sequences as steps, or as steps and the start: lengths of axes must not be taken for each other.
+MACHINE_SHAPES = [(7, 3, 4, 5), (1, 1, 4, 5), (6, 1, 3, 2), (4, 4, 2, 3), (3, 4, 2, 3), (5, 20, 2, 3)]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 every_pair = pytest.mark.parametrize("name", PAIRS)
 
@@ -56,25 +77,31 @@ def lengths_of(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return lengths
 
 
-@every_pair
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [(name, shape) for name in PAIRS for shape in (SHAPES if name in RECURRENT else MACHINE_SHAPES)],
+)
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("shape", SHAPES)
 def test_outputs_states_and_every_gradient_equal_those_of_unroll(
     name: str, masked: bool, dtype: Any, shape: tuple[int, int, int, int], rng: np.random.Generator
 ) -> None:
     cell, layer = PAIRS[name]
-    p = scaled(problem(cell, rng, dtype, lengths_of(rng, shape) if masked else None, shape))
+    p = problem(cell, rng, dtype, lengths_of(rng, shape) if masked else None, shape)
+    p = scaled(p) if name in RECURRENT else p
     theirs, ours = run(cell, p), run_layer(layer, p)
     assert [type(a) for a in ours] == [type(a) for a in theirs]
     require_equal(ours, theirs, dtype)
 
 
 @every_pair
-def test_states_and_their_gradients_may_be_left_out(name: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("masked", [False, True])
+def test_states_and_their_gradients_may_be_left_out(name: str, masked: bool, rng: np.random.Generator) -> None:
     cell, layer = PAIRS[name]
-    p = problem(cell, rng)._replace(state=None, dstate=None)
-    require_equal(run_layer(layer, p), run(cell, p), np.float64)
+    p = problem(cell, rng, lengths=[3, 7, 1] if masked else None)
+    for change in ({"state": None}, {"dstate": None}, {"state": None, "dstate": None}):
+        q = p._replace(**change)
+        require_equal(run_layer(layer, q), run(cell, q), np.float64)
 
 
 @every_pair
@@ -91,9 +118,21 @@ def test_other_arguments_do_not_pass_for_equal(name: str, masked: bool, rng: np.
         p._replace(dys=p.dys[::-1]),
         p._replace(mask=prefix_mask(np.array([3, 6, 1]), 7)),
     ]
-    for other in wrong:
+    for other in wrong + other_memory(p):
         with pytest.raises(AssertionError):
             require_equal(run_layer(layer, other), right, np.float64)
+
+
+def other_memory(p: Problem) -> list[Problem]:
+    """Other states of a machine, and other gradients of them; none for other cells."""
+    if not isinstance(p.state, NTMState):
+        return []
+    return [
+        p._replace(state=p.state._replace(w=p.state.w[:, ::-1])),
+        p._replace(state=p.state._replace(memory=p.state.memory[:, ::-1])),
+        p._replace(dstate=p.dstate._replace(memory=p.dstate.memory[:, :, ::-1])),
+        p._replace(dstate=p.dstate._replace(reads=p.dstate.reads * 1.001)),
+    ]
 
 
 @every_pair
@@ -101,7 +140,7 @@ def test_bidirectional_layers_take_the_fast_one(name: str, rng: np.random.Genera
     cell, layer = PAIRS[name]
     p = problem(cell, rng, lengths=[3, 7, 1])
     params = BidirectionalParams(p.params, random_params(cell, rng))
-    dys = rng.normal(size=(7, 3, 10))
+    dys = rng.normal(size=(7, 3, 2 * p.dys.shape[2]))
     results = []
     for kind in (cell, layer):
         ys, last, cache = bidirectional(kind, params, p.xs, mask=p.mask)
@@ -114,11 +153,12 @@ def test_bidirectional_layers_take_the_fast_one(name: str, rng: np.random.Genera
 
 @every_pair
 def test_what_stands_on_padding_has_no_influence(name: str, rng: np.random.Generator) -> None:
-    _, layer = PAIRS[name]
-    p = problem(PAIRS[name][0], rng, lengths=[3, 7, 1])
-    noisy = p._replace(xs=np.where(p.mask[:, :, None], p.xs, 1e3), dys=np.where(p.mask[:, :, None], p.dys, 1e3))
+    cell, layer = PAIRS[name]
+    noise, tolerance = (1e3, 1e-12) if name in RECURRENT else (1e300, 0)
+    p = problem(cell, rng, lengths=[3, 7, 1])
+    noisy = p._replace(xs=np.where(p.mask[:, :, None], p.xs, noise), dys=np.where(p.mask[:, :, None], p.dys, 1e3))
     for a, b in zip(tree_leaves(run_layer(layer, p)), tree_leaves(run_layer(layer, noisy)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=False)
 
 
 @every_pair
@@ -158,6 +198,8 @@ def test_arguments_are_not_modified_and_results_share_no_memory(
     for k, leaf in enumerate(leaves):
         for other in [*leaves[:k], *tree_leaves(p), *tree_leaves(cache)]:
             assert other is None or not np.shares_memory(leaf, other)
+    for leaf, kept in itertools.product(tree_leaves(p), tree_leaves(cache)):
+        assert leaf is None or kept is None or not np.shares_memory(leaf, kept)
 
 
 @every_pair

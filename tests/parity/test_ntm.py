@@ -218,6 +218,27 @@ def test_a_controller_that_cannot_be_made_is_an_error(controller: Any) -> None:
         twin.NTM(0, H)
 
 
+@pytest.mark.parametrize(
+    ("batch", "rows", "message"),
+    [
+        (0, None, "batch is 0, expected a whole number of at least 1"),
+        (2.0, None, "batch is 2.0, expected a whole number of at least 1"),
+        (B, 0, "rows is 0, expected a whole number of at least 1"),
+        (B, 2, "shift_range is 1, expected at most 0 with 2 rows: 3 shifts would reach"),
+    ],
+)
+def test_a_beginning_without_examples_or_rows_is_the_error_of_numpy(batch: Any, rows: Any, message: str) -> None:
+    cell = ntm(rows=N, width=M)
+    params = cell.init(np.random.default_rng(0), D, H)
+    for function, begin in (
+        ("ntm_initial_state", partial(cell.initial_state, params)),
+        ("NTM.initial_state", twin.NTM(D, H, rows=N, width=M).initial_state),
+    ):
+        with pytest.raises(ValueError, match=f"^{function}: {message}"):
+            begin(batch, rows)
+        begin(1, 3)
+
+
 def changed(**parts: Any) -> Callable[[Any, Any], Any]:
     return lambda x, state: (
         x,

@@ -17,7 +17,6 @@ from companion.recipes import (
     Recipe,
     TaggerModel,
     Training,
-    algorithmic,
     change,
     checkpoint,
     language,
@@ -67,11 +66,7 @@ SMALL: dict[str, Recipe] = {
             steps=30, batch=8, learning_rate=0.05, warmup=5, max_norm=0.5, evaluate_every=9, checkpoint_every=4
         ),
     ),
-    "copy": Recipe(
-        "copy",
-        "the vectors that were shown",
-        lambda: algorithmic.TASKS["copy"],
-        "wrong bits a sequence",
+    "copy": RECIPES["copy"]._replace(
         model=MachineModel(n_hidden=6, rows=24, width=4, tight_memory=True),
         training=Training(
             steps=30,
@@ -79,6 +74,7 @@ SMALL: dict[str, Recipe] = {
             learning_rate=0.05,
             warmup=5,
             max_norm=0.5,
+            amsgrad=True,
             evaluate_every=9,
             checkpoint_every=4,
         ),

@@ -84,6 +84,38 @@ def test_copy_trains_on_every_length_from_1_to_20_about_equally_often() -> None:
     assert counts[1:].min() > 130  # 200 are expected
 
 
+def steps_at(name: str, done: float, count: int) -> set[int]:
+    """How many steps the episodes of updates have at this share of the training."""
+    rng = np.random.default_rng(0)
+    return {len(ALGORITHMS[name].draw(rng, 1, done).xs) for _ in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("n-grams", {0: 20 - 1, 0.2: 110 - 1, 0.3: 155 - 1, 0.45: 200 - 1, 1: 200 - 1}),
+        # Vectors, the delimiter, and answers.
+        ("priority-sort", {0: 2 + 1 + 2, 0.2: 11 + 1 + 9, 0.45: 20 + 1 + 16, 0.5: 20 + 1 + 16, 1: 20 + 1 + 16}),
+    ],
+)
+def test_sequences_grow_while_a_run_trains(name: str, steps: dict[float, int]) -> None:
+    assert {done: steps_at(name, done, 3) for done in steps} == {done: {number} for done, number in steps.items()}
+    lengths = [max(steps_at(name, done, 1)) for done in np.linspace(0, 1, 201)]
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) > 15
+
+
+def test_those_of_an_update_are_as_far_as_its_step() -> None:
+    task, recipe = algorithmic.TASKS["n-grams"], change(SMALL["copy"], {"steps": "1000", "batch": "2"})
+    assert [len(task.batch(recipe, task.load(), 0, step).inputs) for step in (1, 200, 1000)] == [19, 109, 199]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_is_validated_on_lengths_that_the_end_of_its_training_draws(name: str) -> None:
+    drawn, rng = steps_at(name, 1, 2000 if name != "n-grams" else 20), np.random.default_rng(0)
+    assert {len(draw(rng, 1).xs) for draw in ALGORITHMS[name].validation} <= drawn
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_evaluated_episodes_are_always_the_same_and_differ_between_the_parts(name: str) -> None:
     first, again = (algorithmic.load(ALGORITHMS[name]) for _ in range(2))
@@ -123,7 +155,7 @@ def test_the_fast_layer_and_autograd_agree_in_outputs_and_all_gradients(settings
         largest = float(expected.abs().max())
         assert largest > 1e-6, f"{name} is nearly zero, so that nothing was compared"
         error = float((fast[name] - expected).abs().max()) / largest
-        assert error < (1e-10 if dtype == torch.float64 else 2e-4), name
+        assert error < (1e-10 if dtype == torch.float64 else 1e-4), name
 
 
 def test_a_machine_under_autocast_is_that_of_autograd() -> None:
@@ -223,6 +255,8 @@ def test_numbers_that_are_not_finite_stop_a_run_with_step_seed_and_last_checkpoi
         ("rows", "0", "rows is 0, expected a whole number of at least 1"),
         ("shift_range", "-1", "shift_range is -1, expected a whole number of at least 0"),
         ("learned_start", "yes", "learned_start is 'yes', expected true or false"),
+        ("learned_start", "true", "learned_start is true, expected false with tight_memory"),
+        ("shift_range", "2", "shift_range is 2, expected at most 1 with tight_memory"),
         ("gate_bias", "nan", "gate_bias is nan, expected a number"),
     ],
 )
@@ -233,4 +267,4 @@ def test_settings_that_no_machine_has_are_refused(setting: str, value: str, mess
 
 def test_a_shift_range_wider_than_the_memory_is_refused_when_the_machine_is_built() -> None:
     with pytest.raises(ValueError, match="shift_range is 4, expected at most 3 with 8 rows"):
-        training.begin(change(SMALL["copy"], {"shift_range": "4", "rows": "8"}))
+        training.begin(change(SMALL["copy"], {"shift_range": "4", "rows": "8", "tight_memory": "false"}))

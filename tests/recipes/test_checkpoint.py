@@ -18,7 +18,7 @@ from companion.recipes import RECIPES, checkpoint, training
 from companion.recipes.loading import load_model
 from tests.recipes.runs import SMALL, contents, edit, resume, run_until
 
-LETTERS, TEXT, _ = SMALL
+LETTERS, TEXT, COPY = SMALL
 STEP = 7
 
 
@@ -93,6 +93,8 @@ def test_a_checkpoint_holds_all_that_a_run_is(name: str, stopped: dict[str, Path
         for part, value in run.optimizer.state[parameter].items():
             assert torch.equal(tensors[f"adam.{part}.{key}"], value)
             assert part == "step" or value.any(), "nothing was learned, so nothing was compared"
+        assert f"adam.exp_avg_sq.{key}" in tensors
+        assert (f"adam.max_exp_avg_sq.{key}" in tensors) == (name == COPY)
     assert ("carry" in tensors) == (name == TEXT)
     assert run.carry is None or torch.equal(run.carry, tensors["carry"])
     assert {key.partition(".")[0] for key in tensors} <= {"model", "adam", "carry"}
@@ -180,7 +182,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_what_differs_is_named(other:
 def test_settings_that_differ_are_named(folder: Path) -> None:
     settings = checkpoint.read(folder).header["settings"]
     for name, value in settings.items():
-        other = (value + 0.1) / 2 if isinstance(value, float) else value + 1
+        other = {bool: not value, int: value + 1, float: (value + 0.1) / 2}[type(value)]
         edit(folder, settings=settings | {name: other})
         require_refusal(lambda: resume(folder, TEXT), folder, f"{name} {other}, expected {value}")
     edit(folder, settings={name: value for name, value in settings.items() if name != "warmup"})
@@ -252,6 +254,10 @@ TENSORS: dict[str, tuple[Callable[[dict[str, Any]], object], list[str]]] = {
     "Adam's step missing": (lambda t: t.pop("adam.step.output.bias"), ["adam.step.output.bias nothing"]),
     "all of Adam's missing": (lambda t: [t.pop(k) for k in [*t] if "adam" in k], ["adam.", "nothing"]),
     "Adam's extra": (lambda t: t.update({"adam.exp_avg.x": torch.ones(1)}), ["adam.exp_avg.x", "expected nothing"]),
+    "of another Adam": (
+        lambda t: t.update({"adam.max_exp_avg_sq.output.bias": torch.ones(11)}),
+        ["adam.max_exp_avg_sq.output.bias", "expected nothing"],
+    ),
     "Adam's shape": (lambda t: t.update({"adam.exp_avg_sq.output.bias": torch.ones(1)}), ["of shape (1,)", "(11,)"]),
     "Adam's type": (
         lambda t: t.update({"adam.exp_avg.output.bias": torch.ones(11).double()}),
@@ -272,3 +278,10 @@ def test_tensors_that_do_not_fit_are_named(wrong: str, folder: Path) -> None:
     require_refusal(lambda: resume(folder, TEXT), folder, *parts)
     if "model" in parts[0]:
         require_refusal(lambda: load_model(folder), folder, *parts)
+
+
+def test_a_run_with_amsgrad_needs_its_largest_means(stopped: dict[str, Path], tmp_path: Path) -> None:
+    folder, lost = Path(shutil.copytree(stopped[COPY], tmp_path / "run")), "adam.max_exp_avg_sq.output.bias"
+    require_refusal(lambda: resume(folder, COPY, amsgrad="false"), folder, "amsgrad True, expected False")
+    put_tensors(folder, lambda tensors: tensors.pop(lost))
+    require_refusal(lambda: resume(folder, COPY), folder, f"{lost} nothing, expected torch.float32 of shape (8,)")

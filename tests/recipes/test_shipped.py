@@ -14,7 +14,7 @@ import pytest
 
 import companion
 from companion.__main__ import main
-from companion.recipes import RECIPES, checkpoint, find, loading, shipped
+from companion.recipes import RECIPES, change, checkpoint, find, loading, shipped
 from companion.recipes.commands import describe, table
 
 Capture = pytest.CaptureFixture[str]
@@ -67,7 +67,8 @@ def test_list_of_one_recipe_has_every_setting_as_it_can_be_given(name: str, caps
     assert (out, err) == (describe(recipe), "")
     assert out.startswith(f"{name}: {recipe.title}; {recipe.metric}\n\n")
     pairs = [line.strip().split(" = ") for line in out.splitlines() if " = " in line]
-    assert dict(pairs) == {key: str(value) for key, value in recipe.settings().items()}
+    assert [key for key, _ in pairs] == [*recipe.settings()]
+    assert change(recipe, dict(pairs)).settings() == recipe.settings()
     assert out.endswith("\n\nChange any of them with --set NAME=VALUE.\n")
 
 

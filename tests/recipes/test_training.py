@@ -161,7 +161,33 @@ def test_updates_are_those_of_our_clipped_adam(recipe: Recipe, max_norm: float) 
         ours, state = adam(training.learning_rate(run.recipe, step)).update(ours, clipped, state)
         for name, parameter in run.module.named_parameters():
             np.testing.assert_allclose(parameter.detach().numpy(), ours[name], rtol=0, atol=1e-5)
+            assert {*run.optimizer.state[parameter]} == {"step", "exp_avg", "exp_avg_sq"}
         assert run.step == step
+
+
+def test_with_amsgrad_an_update_divides_by_the_largest_mean_of_squares() -> None:
+    settings = {"amsgrad": "true", "beta_2": "0.5", "max_norm": "100", "learning_rate": "0.1"}
+    run, falls = training.begin(change(SMALL["letters-to-phonemes"], settings), 2), 0
+    ours = {name: p.detach().double().numpy().copy() for name, p in run.module.named_parameters()}
+    kept = {
+        name: [np.zeros_like(p) for _ in range(3)] for name, p in ours.items()
+    }  # both means, and the largest second one
+    for step in range(1, 8):
+        training.backward(run)
+        rate = training.learning_rate(run.recipe, step)
+        for name, parameter in run.module.named_parameters():
+            gradient, (m, v, largest) = parameter.grad.double().numpy(), kept[name]
+            m, v = 0.9 * m + 0.1 * gradient, 0.5 * v + 0.5 * gradient**2
+            falls += int((v < 0.9 * largest).sum())
+            kept[name] = m, v, largest = [m, v, np.maximum(v, largest)]
+            ours[name] = ours[name] - rate * m / (1 - 0.9**step) / (np.sqrt(largest / (1 - 0.5**step)) + 1e-8)
+        training.update(run)
+        for name, parameter in run.module.named_parameters():
+            np.testing.assert_allclose(parameter.detach().numpy(), ours[name], rtol=0, atol=1e-5)
+            state = run.optimizer.state[parameter]
+            assert {*state} == {"step", *training.averages(run.recipe)}
+            np.testing.assert_allclose(state["max_exp_avg_sq"].numpy(), kept[name][2], rtol=1e-4, atol=1e-12)
+    assert falls > 100, "the largest mean was always the last one"
 
 
 @every_recipe

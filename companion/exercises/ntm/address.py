@@ -182,6 +182,12 @@ EXERCISE = Exercise(
             _with(shifted=lambda w, s: np.roll(_shifted(w, s), len(s) // 2)),
         ),
         Mistake(
+            "rolled by i - 1, which is right for three moves only",
+            "With S = 2 R + 1 moves the one in the middle stays: roll by i - R.",
+            "ntm-shift",
+            _with(shifted=lambda w, s: np.roll(_shifted(w, s), len(s) // 2 - 1)),
+        ),
+        Mistake(
             "left out the shift",
             "Between the gate and the sharpening the head moves.",
             "ntm-shift",

@@ -1,9 +1,15 @@
 """Predict: how much of a head's focus is left after many moves that are not quite sure."""
 
+from typing import Any
+
 import numpy as np
 
+from companion.exercises.compare import described
 from companion.exercises.exercise import Exercise, Mistake
+from companion.exercises.judge import Problem
 from companion.tree import Array
+
+NAMES = ("without sharpening", "with sharpening")
 
 
 def focus_left() -> tuple[float, float]:
@@ -19,16 +25,33 @@ def focus_left() -> tuple[float, float]:
     return left[0], left[1]
 
 
+def _run(answer: Any) -> dict[str, Any]:
+    """The two numbers by name; raises Problem for percentages, and for anything but two numbers."""
+    told = answer()
+    if told is None:
+        return {NAMES[0]: None}
+    if isinstance(told, np.ndarray):
+        told = told.tolist()
+    if not isinstance(told, tuple | list) or len(told) != 2:
+        raise Problem(f"focus_left is {described(told)}, expected two numbers: write `focus_left = a, b`.")
+    for name, value in zip(NAMES, told, strict=True):
+        if isinstance(value, int | float) and 2 < value <= 100:
+            raise Problem(f"focus_left: {name} is {value:.6g}, expected a share of 1, not percent.")
+    return dict(zip(NAMES, told, strict=True))
+
+
 def _walk(
     gamma: float = 1,
     steps: int = 20,
     s: tuple[float, float, float] = (0.05, 0.9, 0.05),
     at_end: float = 1,
+    at_start: float = 1,
     divide: bool = True,
 ) -> float:
     w: Array = np.zeros(128)
     w[60] = 1
     for _ in range(steps):
+        w = w**at_start / (w**at_start).sum() if divide else w
         w = (s[0] * np.roll(w, -1) + s[1] * w + s[2] * np.roll(w, 1)) ** gamma
         w = w / w.sum() if divide else w
     return float(w[60] ** at_end / (w**at_end).sum() if divide else w[60])
@@ -47,14 +70,16 @@ EXERCISE = Exercise(
         then find them in any way you like. Answer with `focus_left = without, with_sharpening`, to four digits.
     """,
     solution=focus_left,
-    outputs=("without sharpening", "with sharpening"),
+    outputs=NAMES,
+    run=_run,
     cases=lambda rng: [()],
     rtol=2e-4,
     hints=(
-        "Without sharpening the weighting is the distribution of a walk that steps to either side one time in twenty. It may "
+        "Without sharpening the weighting is the distribution of a walk that steps to each side one time in twenty. It may "
         "have left row 60 and be back. Is 0.9^20 too much or too little?",
-        "It is back when it made as many steps up as down: sum over k the ways to make k of each in 20 steps. Or let the "
-        "machine count: begin with a one-hot w, and add up 0.05, 0.9 and 0.05 times np.roll of it, 20 times.",
+        "It is back when it made as many steps up as down: sum over k the ways to make k of each in 20 steps, "
+        "times their probability. Or let the machine count: begin with a one-hot w, and add up 0.05, 0.9 and 0.05 times "
+        "np.roll of it, 20 times.",
         "With sharpening square the weights and divide by their sum, after every one of the 20 shifts: one shift leaves 0.9 at "
         "row 60 and 0.05 beside it, and squaring makes 0.81 / 0.815 of that. Go on from there; it hardly falls any more.",
     ),
@@ -90,7 +115,7 @@ EXERCISE = Exercise(
             lambda: (_walk(steps=21), RIGHT[1]),
         ),
         Mistake(
-            "moved a tenth to either side",
+            "moved a tenth to each side",
             "0.05 goes each way, 0.1 together. With 0.1, 0.9 and 0.1 the weights would sum to 1.1.",
             "ntm-shift",
             lambda: (_walk(s=(0.1, 0.9, 0.1), divide=False), _walk(2, s=(0.1, 0.9, 0.1))),
@@ -100,6 +125,12 @@ EXERCISE = Exercise(
             "Squaring what is blurred already favours row 60 somewhat. Sharpened at every step it never gets blurred.",
             "ntm-sharpen",
             lambda: (RIGHT[0], _walk(at_end=2)),
+        ),
+        Mistake(
+            "sharpened before the shift",
+            "Sharpening comes last, because the shift is what blurs: yours ends with a shift that nothing repairs.",
+            "ntm-sharpen",
+            lambda: (RIGHT[0], _walk(at_start=2)),
         ),
         Mistake(
             "sharpened without dividing by the sum",
@@ -122,7 +153,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "took sharpening for a perfect cure",
-            "It undoes nearly all of the blur, but a twentieth moves to either side at each step before it is squared.",
+            "It undoes nearly all of the blur, but a twentieth moves to each side at each step before it is squared.",
             "ntm-sharpen",
             lambda: (RIGHT[0], 1.0),
         ),

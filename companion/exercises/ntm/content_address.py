@@ -62,6 +62,11 @@ def _zero_over_zero(key: Array, strength: Array, memory: Array) -> Array:
     return softmax(strength[:, None] * (key @ memory.T) / (_lengths(key) * _lengths(memory).T))
 
 
+def _taken_away(key: Array, strength: Array, memory: Array) -> Array:
+    """No weight for rows of zeros."""
+    return np.asarray(content_weighting(key, strength, memory) * memory.any(axis=1))
+
+
 def _overflowing(similarity: Array) -> Array:
     e = np.exp(similarity)
     return np.asarray(e / e.sum(axis=1, keepdims=True))
@@ -85,9 +90,9 @@ EXERCISE = Exercise(
     kind="implement",
     title="Find rows by what they hold",
     statement="""
-        Each head has a key, and looks for the rows that point in the same direction. Two things happen in a real run that the
-        equation does not speak of: a row was erased to zeros, and has no direction (let its cosine be 0); a head has become
-        so sure that its strength is 1000. Neither may bring forth a NaN.
+        Each head has a key, and looks for the rows that point in the same direction. Two things happen in a real run of
+        which equations (ntm cosine) and (ntm content) do not speak: a row was erased to zeros, and has no direction (let its
+        cosine be 0); a head has become so sure that its strength is 1000. Neither may bring forth a NaN.
     """,
     solution=content_weighting,
     outputs=("w",),
@@ -201,6 +206,26 @@ EXERCISE = Exercise(
             _zero_over_zero,
         ),
         Mistake(
+            "put 0 for NaN after the softmax",
+            "The NaN of the row of zeros has spread to all rows by then, and the head points nowhere. The cosine has to be 0, "
+            "before the softmax.",
+            "ntm-cosine",
+            lambda *case: np.nan_to_num(_zero_over_zero(*case)),
+        ),
+        Mistake(
+            "gave the row of zeros no weight",
+            "A cosine of 0 is neither like nor unlike: after the softmax the row has some weight, and rows that point away "
+            "from the key have less.",
+            "ntm-content",
+            lambda *case: (w := _taken_away(*case)) / w.sum(axis=1, keepdims=True),
+        ),
+        Mistake(
+            "took the weight of the row of zeros away after the softmax",
+            "A cosine of 0 is neither like nor unlike: that row has some weight, without which yours do not sum to 1.",
+            "ntm-content",
+            _taken_away,
+        ),
+        Mistake(
             "kept the lengths from 0 by a constant as large as 1e-6",
             "The strength multiplies the error as it multiplies the cosine. A constant of 1e-8 is small enough.",
             "ntm-cosine",
@@ -211,6 +236,12 @@ EXERCISE = Exercise(
             "e^1000 is infinite, and infinity divided by infinity NaN. Subtract the largest logit of each head first.",
             "ntm-content",
             _with(weights=_overflowing),
+        ),
+        Mistake(
+            "put 0 for the NaN of an exponential too large",
+            "e^1000 is infinite, and the rows that fit best have no weight then. Subtract the largest logit of each head first.",
+            "ntm-content",
+            _with(weights=lambda similarity: np.nan_to_num(_overflowing(similarity))),
         ),
         Mistake(
             "subtracted one maximum, the largest logit of all heads",

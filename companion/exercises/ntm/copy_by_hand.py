@@ -1,16 +1,14 @@
 """Extend: say by hand to one head what a controller would have to learn to say."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from companion.exercises.compare import described
 from companion.exercises.exercise import Exercise, Mistake
 from companion.exercises.judge import Problem
+from companion.exercises.ntm.told_by_hand import Told, checked, diagnosis
 from companion.tree import Array
-
-NAMES = ("key", "strength", "gate", "move", "sharpness", "erase")
 
 
 def run_head(
@@ -65,70 +63,38 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
 
 
 def _run(answer: Any, xs: Array, memory: Array, row: int) -> dict[str, Any]:
-    """What the head reads in the answering steps; what is clearly a bit counts as this bit."""
+    """What the head reads in the answering steps; what is clearly a bit counts as this bit.
+
+    If that is wrong, raises Problem with the mistake that is in what was told: its numbers depend on much that is harmless.
+    """
     L, M = len(xs) // 2, memory.shape[1]
-    told = answer(L, M)
-    if told is None or told is ...:
-        return {"what it reads": told}
-    reads = run_head(xs, memory, row, *_checked(told, L, M))[L + 1 :]
+    returned = answer(L, M)
+    if returned is None or returned is ...:
+        return {"what it reads": returned}
+    told = checked(returned, L, M)
+    reads = run_head(xs, memory, row, *told)[L + 1 :]
     clear = np.where(np.abs(reads - 1) < 0.1, 1.0, np.where(np.abs(reads) < 0.1, 0.0, reads))
+    if not isinstance(answer, Changed) and not np.array_equal(clear, xs[1 : L + 1]):
+        for mistake in EXERCISE.mistakes:
+            if mistake.name == diagnosis(told):
+                reread = f"Reread equation ({mistake.equation.replace('-', ' ')})."
+                raise Problem(f"It looks as if you {mistake.name}. {mistake.effect} {reread}", mistake.name)
     return {"what it reads": clear}
 
 
-def _checked(told: Any, L: int, M: int) -> list[Array]:
-    """The six arrays, if their shapes and ranges are right."""
-    T = 2 * L + 1
-    if not isinstance(told, tuple | list) or len(told) != len(NAMES):
-        raise Problem(f"head_by_hand returned {described(told)}, expected {', '.join(NAMES)}.")
-    arrays = []
-    for name, value in zip(NAMES, told, strict=True):
-        try:
-            array = np.array(value, dtype=float)
-        except (TypeError, ValueError):
-            raise Problem(f"head_by_hand: {name} holds something else than numbers.") from None
-        shape = (T, M) if name == "key" else (T,)
-        if array.shape != shape:
-            raise Problem(f"head_by_hand: {name} has shape {array.shape}, expected {shape} for L = {L} and M = {M}.")
-        arrays.append(array)
-    for name, array, expected, allowed in zip(NAMES, arrays, RANGES, _allowed(arrays), strict=True):
-        if not allowed.all():
-            t = int(np.argwhere(~allowed)[0, 0])
-            raise Problem(f"head_by_hand: {name} at step {t} is {array[t]}, expected {expected}.")
-    arrays[3] = arrays[3].astype(int)
-    return arrays
+class Changed(NamedTuple):
+    """A known mistake: the solution with some of what is told replaced, each by a function of the step t (T,) and of L."""
 
+    what: dict[str, Callable[..., Any]]
 
-RANGES = (
-    "numbers in -1 ... 1, not all 0",
-    "a number above 0 and at most 1000",
-    "a number in 0 ... 1",
-    "-1, 0 or 1",
-    "a number in 1 ... 100",
-    "a number in 0 ... 1",
-)
-
-
-def _allowed(arrays: list[Array]) -> list[Any]:
-    key, strength, gate, move, sharpness, erase = arrays
-    return [
-        (np.abs(key) <= 1).all(axis=1) & key.any(axis=1),
-        (strength > 0) & (strength <= 1000),
-        (gate >= 0) & (gate <= 1),
-        np.isin(move, (-1, 0, 1)),
-        (sharpness >= 1) & (sharpness <= 100),
-        (erase >= 0) & (erase <= 1),
-    ]
-
-
-def _with(**changed: Callable[..., Any]) -> Any:
-    """The solution with some of what is told replaced; each is a function of the step t (T,) and of L."""
-
-    def answer(L: int, M: int) -> Any:
-        told = dict(zip(NAMES, head_by_hand(L, M), strict=True))
+    def __call__(self, L: int, M: int) -> Told:
+        """What the head is told, for L vectors and rows of M numbers."""
         t = np.arange(2 * L + 1)
-        return tuple(changed[name](t, L) + 0 * t if name in changed else told[name] for name in NAMES)
+        return Told(*head_by_hand(L, M))._replace(**{name: f(t, L) + 0 * t for name, f in self.what.items()})
 
-    return answer
+
+def _with(**changed: Callable[..., Any]) -> Changed:
+    return Changed(changed)
 
 
 EXERCISE = Exercise(
@@ -143,7 +109,9 @@ EXERCISE = Exercise(
         the head at each step depends on the step only: a key, its strength, the gate, a move of -1, 0 or 1 rows, which the head
         makes with a share of 0.9, the rest going to both sides, the sharpness, and the share of the row that is erased. What it
         adds is what it is shown, and as everywhere it reads before it writes. Numbers within 0.1 of a bit count as this bit.
-        Whatever reads the right bits is right, for L of at most 9 and at least L + 3 rows.
+        Whatever reads the right bits is right, for L of at most 9 and at least L + 3 rows. Allowed are keys of numbers in
+        -1 ... 1, not all of them 0; a strength above 0 and at most 1000; a sharpness of 1 to 100; 0 ... 1 for gate and erase. A
+        key and a strength are also needed where the gate is 0 and nothing depends on them.
     """,
     solution=head_by_hand,
     outputs=("what it reads",),
@@ -206,8 +174,8 @@ EXERCISE = Exercise(
             _with(erase=lambda t, L: 0.0),
         ),
         Mistake(
-            "erased half",
-            "Half of what somebody has left is still there when the vector is added.",
+            "erased only a part",
+            "The rest of what somebody has left is still there when the vector is added. Erase all of the row, with 1.",
             "ntm-write",
             _with(erase=lambda t, L: np.where(t > L, 0.0, 0.5)),
         ),
@@ -260,8 +228,9 @@ EXERCISE = Exercise(
             _with(sharpness=lambda t, L: np.where(t > L, 1.0, 10.0)),
         ),
         Mistake(
-            "looked for the mark with a strength of 1, and sharpened little",
-            "A cosine of 1 against 0 weighs e = 2.7 times as much, and most of the head is at other rows: turn the strength up.",
+            "looked for the mark with a strength too low",
+            "With a strength of 1, a cosine of 1 against 0 weighs e = 2.7 times as much, and most of the head is at other rows: "
+            "turn the strength up.",
             "ntm-content",
             _with(strength=lambda t, L: 1.0, sharpness=lambda t, L: 2.0),
         ),

@@ -66,7 +66,7 @@ EXERCISE = Exercise(
     kind="implement",
     title="Several heads write at once",
     statement="""
-        The equation writes with one head. Several of them write in the same step, and it must not matter which of them comes
+        Equation (ntm write) is for one head. Several of them write in the same step, and it must not matter which comes
         first: all erase what the step before left, and only then all add. Two heads may stand at the same row. Return the
         new memory, and leave the old one as it is: the read heads and the backward pass still need it.
     """,
@@ -118,6 +118,18 @@ EXERCISE = Exercise(
             "All heads erase; what they keep of a number multiplies.",
             "ntm-write",
             _with(together=lambda kept: kept[0]),
+        ),
+        Mistake(
+            "wrote with the first head only",
+            "All heads erase, and then all add: look for a `return` inside a loop.",
+            "ntm-write",
+            lambda memory, w, erase, add: _one_after_another(memory, w[:1], erase[:1], add[:1]),
+        ),
+        Mistake(
+            "wrote with the last head only",
+            "All heads erase, and then all add. Look for a loop that begins with the old memory each time.",
+            "ntm-write",
+            lambda memory, w, erase, add: _one_after_another(memory, w[-1:], erase[-1:], add[-1:]),
         ),
         Mistake(
             "averaged what the heads keep",

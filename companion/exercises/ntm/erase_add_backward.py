@@ -77,24 +77,30 @@ def _with(
     return answer
 
 
+def _exchanged(*case: Array) -> tuple[Array, ...]:
+    dmemory, dw, derase, dadd = written_by_all_backward(*case)
+    return dmemory, dw, dadd, derase
+
+
 EXERCISE = Exercise(
     name="ntm.erase_add_backward",
     kind="derive",
     title="Back through a write",
     statement="""
         K heads have written into one memory: it was multiplied by what each of them keeps, 1 - w(n) e, and then w(n) a of
-        each was added. Carry the gradient of the new memory back to the old one and to what the heads gave. The equation
-        of the chapter is for one head; what changes for one of several? A head may erase a number completely.
+        each was added. Carry the gradient of the new memory back to the old one and to what the heads gave. Equation (ntm
+        back write) is for one head; what changes for one of several? A head may erase a number completely.
     """,
     solution=written_by_all_backward,
     outputs=("dmemory", "dw", "derase", "dadd"),
     cases=_cases,
     numeric=_numeric,
     hints=(
-        "Begin with the sum: `dadd = w @ dafter`, and the part of dw that goes through it, `add @ dafter.T`. Then the old "
-        "memory: it was multiplied by the product of what all heads keep.",
-        "Take the share u = w(n) e that head k erases for itself: the new memory has the factor 1 - u in it once, beside the "
-        "old memory and what the *other* heads keep. So du = - dafter * memory * others.",
+        "Begin with the sum: what was added to a row is w(n) a, and no other head changes it; so each of w(n) and a gets the "
+        "gradient of the row times the other. Then the old memory: it was multiplied by the product of what all heads keep.",
+        "In code the sum is `dadd = w @ dafter`, and its part of dw `add @ dafter.T`. Take the share u = w(n) e that head k "
+        "erases for itself: the new memory has the factor 1 - u in it once, beside the old memory and what the *other* heads "
+        "keep. So du = - dafter * memory * others.",
         "In a loop over k: `others = np.delete(kept, k, axis=0).prod(axis=0)`, `dshare = -dafter * memory * others`, then "
         "`dw[k] += dshare @ erase[k]` and `derase[k] = w[k] @ dshare`. Do not divide the product by kept[k], which may be 0.",
     ),
@@ -200,6 +206,12 @@ EXERCISE = Exercise(
             "Row n received w(n) a: the gradient comes back with the same weight.",
             "ntm-back-write",
             _with(dadd=lambda dafter, w, erase: np.repeat(dafter.sum(axis=0, keepdims=True), len(w), axis=0)),
+        ),
+        Mistake(
+            "returned derase and dadd in the other order",
+            "All four are right; the order is dmemory, dw, derase, dadd.",
+            "ntm-back-write",
+            _exchanged,
         ),
         Mistake(
             "sent the gradient of what was added through the erase vector",

@@ -60,11 +60,12 @@ def head_backward(cache: tuple[Any, ...], dws: Array) -> tuple[Array, ...]:
     return dcontent, dgate, ds, dsharpness, dprev
 
 
+# What head_forward takes, in its order; a backward pass returns the gradients in the same order.
 NAMES = ("content", "gate", "s", "sharpness", "w_0")
 
 
 def random_inputs(rng: np.random.Generator, T: int, N: int) -> dict[str, Array]:
-    """Arguments of head_forward."""
+    """A head that says something at random at each of T steps over N rows: the arguments of head_forward, by name."""
     content, w_0 = softmax(rng.normal(size=(T, N))), softmax(rng.normal(size=N))
     gate, sharpness = rng.uniform(0.2, 0.8, T), rng.uniform(1, 3, T)
     return dict(zip(NAMES, (content, gate, softmax(rng.normal(size=(T, 3))), sharpness, w_0), strict=True))

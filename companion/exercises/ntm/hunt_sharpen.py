@@ -49,21 +49,36 @@ def _by_sum(w: Array) -> Array:
     return shares
 
 
+def _moved(w: Array, s_t: Array) -> Array:
+    moved: Array = np.sum([s_t[:, i, None] * np.roll(w, i - 1, axis=1) for i in range(3)], axis=0)
+    return moved
+
+
 def _with(
     power: Callable[[Array, Array], Array] = lambda w, gamma: _by_sum(w**gamma),
     shown: Callable[[Array], Array] = _same,
+    goes_on: Callable[[Array, Array], Array] = lambda moved, w: w,
 ) -> Any:
-    """The solution with another fourth stage, and with something done to what is returned only."""
+    """The solution with another fourth stage, something done to what is returned only, or another start of the next step."""
 
     def answer(w: Array, s: Array, sharpness: Array) -> Any:
         ws = []
         for s_t, gamma in zip(s, sharpness, strict=True):
-            w = np.sum([s_t[:, i, None] * np.roll(w, i - 1, axis=1) for i in range(3)], axis=0)
-            w = power(w, gamma[:, None])
+            moved = _moved(w, s_t)
+            w = power(moved, gamma[:, None])
             ws.append(shown(w))
+            w = goes_on(moved, w)
         return np.stack(ws)
 
     return answer
+
+
+def _sharpened_first(w: Array, s: Array, sharpness: Array) -> Array:
+    ws = []
+    for s_t, gamma in zip(s, sharpness, strict=True):
+        w = _moved(_by_sum(w ** gamma[:, None]), s_t)
+        ws.append(w)
+    return np.stack(ws)
 
 
 def _softened(w: Array, gamma: Array) -> Array:
@@ -106,10 +121,22 @@ EXERCISE = Exercise(
             _with(lambda w, gamma: w**gamma, shown=_by_sum),
         ),
         Mistake(
-            "divided before the power",
-            "Before it the weights sum to 1 already, or would. It is the power after which they do not.",
+            "divided before the power, or kept the weights before you divided them",
+            "It is the power after which the weights no longer sum to 1: divide after it, and before they are kept.",
             "ntm-sharpen",
             _with(lambda w, gamma: _by_sum(w) ** gamma),
+        ),
+        Mistake(
+            "sharpened before the shift",
+            "Sharpening comes last, because the shift is what blurs.",
+            "ntm-sharpen",
+            _sharpened_first,
+        ),
+        Mistake(
+            "walked on from the weights before they were sharpened",
+            "The first step is right. Then the blur of each shift piles up: the next step begins with what is returned.",
+            "ntm-sharpen",
+            _with(goes_on=lambda moved, w: moved),
         ),
         Mistake(
             "divided the powers by the sum of the weights before the power",

@@ -64,8 +64,8 @@ EXERCISE = Exercise(
         weightings with it. `np.correlate` does in NumPy what that layer does. In the machine of this chapter it changes
         nothing: with the same weights, new or trained, outputs and gradients are the same to rounding. And yet a head that is
         told to move on by one row, $s = (0, 0, 1)$, goes back by one, a picture of the focus shows all heads walk the wrong
-        way, and from a memory that is filled already the machine gives other outputs. Hand in the corrected function. And say
-        why no loss shows the bug as long as all heads start at row 0 of an empty memory.
+        way, and from a memory that is filled already the machine gives other outputs. Hand in the corrected function. And
+        explain to yourself why no loss shows the bug as long as all heads start at row 0 of an empty memory.
     """,
     solution=shift_by_convolution,
     outputs=("the shifted weightings",),
@@ -81,9 +81,8 @@ EXERCISE = Exercise(
     ),
     mistakes=(
         Mistake(
-            "handed in the bug unchanged",
-            "The correlation has w(n + j): s(1) moves a head back. A machine that starts at row 0 of an empty memory sees the "
-            "ring in a mirror, and cannot tell.",
+            "still do what the buggy function does",
+            "It has w(n + j): s(1) moves a head back.",
             "ntm-shift",
             buggy_shift,
         ),
@@ -134,6 +133,12 @@ EXERCISE = Exercise(
             "s[:, 0] is the move by -R rows, s[:, -1] that by R rows. Yours begin with 0 and go back.",
             "ntm-shift",
             lambda w, s: _moved(w, s, lambda i, R: -i),
+        ),
+        Mistake(
+            "rolled by i - 1, which is right for three moves only",
+            "With S = 2 R + 1 moves the one in the middle stays: roll by i - R.",
+            "ntm-shift",
+            lambda w, s: _moved(w, s, lambda i, R: i - 1),
         ),
         Mistake(
             "gave every head the moves of the first",

@@ -30,12 +30,17 @@ def find_alike(key: Array, z: Array, memory: Array) -> Array:
 
 
 def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
-    """Numbers of both signs; in the last so large that their exponential overflows."""
+    """Numbers of both signs; in the last so large that their exponential overflows, over rows like one of the keys."""
 
     def case(z: list[float], N: int, M: int) -> tuple[Any, ...]:
         return rng.normal(size=(len(z), M)), np.array(z), rng.normal(size=(N, M))
 
-    return [case([1.5, -0.7], 5, 4), case([-2.0, 0.4, 3.0], 6, 3), case([-0.3], 4, 2), case([800.0, -800.0], 5, 3)]
+    key, z, memory = case([800.0, -800.0, 60.0], 6, 4)
+    memory[0] = key[0]  # with a cosine of 1
+    memory[1:4] = 2 * key[0] + 0.1 * rng.normal(size=(3, 4)) * np.linalg.norm(
+        key[0]
+    )  # and three that are nearly parallel
+    return [case([1.5, -0.7], 5, 4), case([-2.0, 0.4, 3.0], 6, 3), case([-0.3], 4, 2), (key, z, memory)]
 
 
 def _cosine(key: Array, memory: Array) -> Array:
@@ -46,6 +51,24 @@ def _cosine(key: Array, memory: Array) -> Array:
 def _strength(of: Callable[[Array], Array]) -> Any:
     """The solution with another strength."""
     return lambda key, z, memory: softmax(of(z)[:, None] * _cosine(key, memory))
+
+
+def _overflowing(key: Array, z: Array, memory: Array, largest: float = np.inf) -> Array:
+    """Without the maximum taken off, and with no similarity above `largest`."""
+    e = np.exp(np.minimum(np.logaddexp(z, 0)[:, None] * _cosine(key, memory), largest))
+    w: Array = e / e.sum(axis=1, keepdims=True)
+    return w
+
+
+def _clipped(c: int) -> Mistake:
+    """Unlike that of a similarity, each limit of z gives other numbers."""
+    return Mistake(
+        f"cut z off at {c} before the exponential",
+        f"Nothing overflows now, but no strength is above {c} any more, so that a sure head cannot tell two good rows apart. "
+        "np.logaddexp(z, 0) needs no limit.",
+        "ntm-heads",
+        _strength(lambda z: np.log(1 + np.exp(np.minimum(z, c)))),
+    )
 
 
 EXERCISE = Exercise(
@@ -101,6 +124,20 @@ EXERCISE = Exercise(
             "log(1 + e^z) is right until e^z is infinite, and infinity times a cosine of either sign is not a weighting.",
             "ntm-heads",
             _strength(lambda z: np.log(1 + np.exp(z))),
+        ),
+        *(_clipped(c) for c in (20, 30, 50, 100, 300, 500, 700)),
+        Mistake(
+            "left out the maximum",
+            "e^800 is infinite, and infinity by infinity is not a number. Take the largest similarity off first, as the "
+            "buggy function does.",
+            "ntm-content",
+            _overflowing,
+        ),
+        Mistake(
+            "cut the similarities off instead of taking the maximum off",
+            "All rows above the limit then get the same weight, so that a sure head cannot tell two good rows apart.",
+            "ntm-content",
+            lambda key, z, memory: _overflowing(key, z, memory, 700),
         ),
         Mistake(
             "added 1 to the softplus",

@@ -185,6 +185,18 @@ EXERCISE = Exercise(
             _with(shares=lambda g: np.roll(_shares(g), -1, axis=0)),
         ),
         Mistake(
+            "put the shares in reversed time",
+            "The shares are right, but start comes first, then the contents from the first step to the last.",
+            "ntm-interpolate",
+            _with(shares=lambda g: _shares(g)[::-1]),
+        ),
+        Mistake(
+            "put the shares of the contents in reversed time",
+            "The shares are right, and start comes first; after it come the contents from the first step to the last.",
+            "ntm-interpolate",
+            _with(shares=lambda g: np.concatenate([_shares(g)[:1], _shares(g)[:0:-1]])),
+        ),
+        Mistake(
             "divided one product of gates by another",
             "That is right until a gate is 1: then all that came before it is multiplied by 0, and yours is 0 / 0.",
             "ntm-interpolate",

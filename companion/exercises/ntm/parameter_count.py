@@ -26,8 +26,8 @@ EXERCISE = Exercise(
         An NTM has a memory of 100 rows of 10 numbers, two read heads, one write head, and moves of up to two rows a step either
         way. Its controller is an LSTM with 64 units, with a forget gate and one bias for each pre-activation of a unit, and 7
         numbers come in at every step. How many numbers does the machine learn, without a layer that makes answers of its output?
-        It starts every sequence from the same state, which is not learned. First say how many numbers the three heads are told
-        at one step.
+        It starts every sequence from the same state, which is not learned. Find first how many numbers the three heads are told
+        at one step, for yourself.
     """,
     solution=ntm_parameter_count,
     outputs=("the count",),
@@ -98,8 +98,9 @@ EXERCISE = Exercise(
             lambda: _count(heads=74 - 20),
         ),
         Mistake(
-            "counted three moves for each head",
-            "Up to two rows either way: -2, -1, 0, 1 and 2 make five.",
+            "counted two numbers too few for each head: three moves instead of five, or two of strength, gate and sharpness "
+            "left out",
+            "Up to two rows either way: -2, -1, 0, 1 and 2 make five. And each head has all three of the others.",
             "ntm-parameters",
             lambda: _count(heads=74 - 3 * 2),
         ),

@@ -45,19 +45,24 @@ def _numeric(w_s: Array, z: Array, dw: Array) -> dict[str, Array]:
     }
 
 
+def _softened(w: Array, dw: Array) -> Array:
+    return np.asarray(w * (dw - (dw * w).sum(axis=1, keepdims=True)))
+
+
 def _with(
     sharpness: Callable[[Array], Array] = lambda z: 1 + np.logaddexp(z, 0),
-    softened: Callable[..., Array] = lambda w, dw: w * (dw - (dw * w).sum(axis=1, keepdims=True)),
+    softened: Callable[..., Array] = _softened,
     to_w: Callable[..., Array] = lambda du, gamma, w_s, w: gamma * du / w_s,
     to_gamma: Callable[..., Array] = lambda du, w_s, w: (du * np.log(w_s)).sum(axis=1),
     slope: Callable[..., Any] = lambda z, gamma: sigmoid(z),
+    weights: Callable[[Array, Array], Array] = lambda w_s, w: w,
 ) -> Any:
     """The solution with one part replaced."""
 
     def answer(w_s: Array, z: Array, dw: Array) -> tuple[Array, Array]:
         gamma = sharpness(z)
         w = softmax(gamma[:, None] * np.log(w_s))
-        du = softened(w, dw)
+        du = softened(weights(w_s, w), dw)
         return to_w(du, gamma[:, None], w_s, w), to_gamma(du, w_s, w) * slope(z, gamma)
 
     return answer
@@ -74,8 +79,8 @@ EXERCISE = Exercise(
     title="Back through sharpening",
     statement="""
         Carry the gradient of the sharpened weightings back to the weightings before, and on to the numbers z that the
-        controller gave: its linear layer knows nothing of 1 + softplus. The shortest way begins with another form of the
-        equation: a power is e to the exponent times a logarithm, so that w is the softmax of what?
+        controller gave: its linear layer knows nothing of 1 + softplus. The shortest way begins with another form of
+        equation (ntm sharpen): a power is e to the exponent times a logarithm, so that w is the softmax of what?
     """,
     solution=sharpened_backward,
     outputs=("dw_s", "dz"),
@@ -83,10 +88,11 @@ EXERCISE = Exercise(
     numeric=_numeric,
     hints=(
         "w = softmax(u) with u = gamma log w_s, each head by itself. So begin with the backward pass of a softmax.",
-        "`du = w * (dw - (dw * w).sum(axis=1, keepdims=True))`. Then u is a product: gamma receives du log w_s, summed over the "
-        "rows, and log w_s receives gamma du; the slope of log is 1 / w_s.",
-        "`dw_s = gamma[:, None] * du / w_s`, `dgamma = (du * np.log(w_s)).sum(axis=1)`, and the slope of softplus is the "
-        "logistic function: `dz = dgamma / (1 + np.exp(-z))`.",
+        "A softmax takes from dw its mean weighted by w, and multiplies by w. That is du; and u is a product: gamma receives "
+        "du log w_s, summed over the rows, and log w_s receives gamma du; the slope of log is 1 / w_s.",
+        "`du = w * (dw - (dw * w).sum(axis=1, keepdims=True))`, `dw_s = gamma[:, None] * du / w_s`, "
+        "`dgamma = (du * np.log(w_s)).sum(axis=1)`, and the slope of softplus is the logistic function: "
+        "`dz = dgamma / (1 + np.exp(-z))`.",
     ),
     mistakes=(
         Mistake(
@@ -94,6 +100,18 @@ EXERCISE = Exercise(
             "Only the numerator has a slope in yours. A weight that grows takes from all others, through the sum.",
             "ntm-back-sharpen",
             _with(softened=lambda w, dw: w * dw),
+        ),
+        Mistake(
+            "left out the softmax, and took dw for du",
+            "Between w and u is a softmax: a weight that grows takes from all others.",
+            "ntm-back-sharpen",
+            _with(softened=lambda w, dw: dw),
+        ),
+        Mistake(
+            "put w_s for w in the gradient of the softmax",
+            "The gradient of a softmax holds what comes out of it: the weights *after* sharpening.",
+            "ntm-back-sharpen",
+            _with(weights=lambda w_s, w: w_s),
         ),
         Mistake(
             "took the slope of the power alone",
@@ -178,6 +196,12 @@ EXERCISE = Exercise(
             "Only dz is wrong. The slope of log(1 + e^z) is the logistic function of z itself.",
             "ntm-heads",
             _with(slope=lambda z, gamma: sigmoid(z) * (1 - sigmoid(z))),
+        ),
+        Mistake(
+            "took the logistic function of -z for the slope of softplus",
+            "Only dz is wrong. The slope of log(1 + e^z) is 1 / (1 + e^-z): near 1 where z is large.",
+            "ntm-heads",
+            _with(slope=lambda z, gamma: sigmoid(-z)),
         ),
         Mistake(
             "took e^z for the slope of softplus",

@@ -144,6 +144,12 @@ EXERCISE = Exercise(
             _with(moves=_stay_first),
         ),
         Mistake(
+            "rolled by i - 1, which is right for three moves only",
+            "With S = 2 J + 1 moves the one in the middle stays: roll by i - J.",
+            "ntm-shift",
+            _with(moves=lambda S: range(-1, S - 1)),
+        ),
+        Mistake(
             "rolled all heads together, without an axis",
             "Without axis=1, np.roll moves the last weight of one head to the first row of the next head.",
             "ntm-shift",
