@@ -199,7 +199,8 @@ def _judge_case(exercise: Exercise, answer: Any, cases: list[tuple[Any, ...]], d
     text += _taken_for(exercise, case, first, received[first], wanted) or _numeric(
         exercise, case, first, received[first]
     )
-    if wrong_kind(exercise.function, first, received[first], wanted[first], exercise.rtol):
+    only_order = all(_other_output(exercise, name, received[name], wanted) for name in wrong)
+    if only_order or wrong_kind(exercise.function, first, received[first], wanted[first], exercise.rtol):
         raise Problem(text + warning)
     text += call_before(deadline, lambda: _not_repeatable(exercise, answer, case, received))
     also = f" Also wrong: {', '.join(wrong[1:])}." if wrong[1:] else ""
@@ -255,10 +256,14 @@ def _taken_for(exercise: Exercise, case: tuple[Any, ...], name: str, received: A
     for argument, value in _arguments(exercise, case).items():
         if isinstance(value, np.ndarray) and same(received, value, 0.0):
             return f" That is the argument {argument}, unchanged."
-    for other, value in wanted.items():
-        if other != name and np.ndim(value) and same(received, value, exercise.rtol):
-            return f" That is {other}: the order is {', '.join(wanted)}."
-    return ""
+    other = _other_output(exercise, name, received, wanted)
+    return other and f" That is {other}: the order is {', '.join(wanted)}."
+
+
+def _other_output(exercise: Exercise, name: str, received: Any, wanted: Mapping[str, Any]) -> str:
+    """The name of the output that stands in the place of another one; empty when none does."""
+    others = (other for other, value in wanted.items() if other != name and np.ndim(value))
+    return next((other for other in others if same(received, wanted[other], exercise.rtol)), "")
 
 
 def _arguments(exercise: Exercise, case: tuple[Any, ...]) -> dict[str, Any]:

@@ -148,6 +148,10 @@ def test_results_in_another_order_are_recognised() -> None:
     told("adam_step", lambda *c: np.roll(adam(*c), -1, axis=0).tolist(), "is a list", "That is m: the order is p, m, v")
     words = ("dW_1 has shape (6, 5)", "That is dW_2: the order is dW_1, db_1, dW_2, db_2")
     told("hidden_layer_gradients", lambda *c: hidden_layer(*c)[2:] + hidden_layer(*c)[:2], *words)
+    exchanged = told("adam_step", lambda *c: adam(*c)[::-1], "That is v: the order is p, m, v")
+    assert "More than one" not in exchanged.message
+    and_a_third = told("adam_step", lambda *c: [2 * adam(*c)[0], *adam(*c)[:0:-1]], "Also wrong: m, v. More than one")
+    assert "the order" not in and_a_third.message
 
 
 @pytest.mark.parametrize(
