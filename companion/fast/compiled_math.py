@@ -57,9 +57,8 @@ LOWEST = F(-87)  # e^-87 is close to the least number of full precision
 PER_LOG_2 = F(1 / np.log(2))
 LOG_2_HEAD = F(0.693359375)  # few bits, so that its products with n are exact
 LOG_2_REST = F(np.log(2) - 0.693359375)
-ROUND = F(
-    1.5 * 2**23
-)  # the last bit of numbers as large as this is 1: x + ROUND is x, rounded, and its bits count from here
+# The last bit of numbers as large as this counts ones: x + ROUND is x, rounded, and its bits count from here.
+ROUND = F(1.5 * 2**23)
 ROUND_BITS = ROUND.view(I)
 SQRT_HALF_BITS = F(np.sqrt(0.5)).view(I)
 E_7, E_6, E_5, E_4, E_3 = (F(1 / factorial(k)) for k in (7, 6, 5, 4, 3))

@@ -86,19 +86,9 @@ def _move_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: H
     J = S // 2
     dw_s = padded[J : J + N]
     for k in range(K):
-        w, prev, dw, content, gated = (
-            tape.w[t + 1, b, k],
-            tape.w[t, b, k],
-            grads.w[b, k],
-            tape.content[t, b, k],
-            tape.gated[t, b, k],
-        )
-        floored, dw_g, sharpness, stay = (
-            tape.floored[t, b, k],
-            room.dw_g[k],
-            now.sharpness[k],
-            w.dtype.type(1) - now.gate[k],
-        )
+        w, prev, dw, content = tape.w[t + 1, b, k], tape.w[t, b, k], grads.w[b, k], tape.content[t, b, k]
+        gated, floored, dw_g = tape.gated[t, b, k], tape.floored[t, b, k], room.dw_g[k]
+        sharpness, stay = now.sharpness[k], w.dtype.type(1) - now.gate[k]
         total, dgate = dot(dw, w), w.dtype.type(0)
         for n in range(N):
             dw[n] = w[n] * (dw[n] - total)  # now du
@@ -120,13 +110,8 @@ def _move_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: H
 @compiled
 def _find_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: Heads, room: Room) -> None:
     """Through the content to the keys; and all that D gets in this step."""
-    memory, D, unit, row_norm, along = (
-        tape.memory[t, b],
-        grads.memory[b],
-        tape.unit[t, b],
-        tape.row_norm[t, b, 0],
-        room.along,
-    )
+    memory, D, unit = tape.memory[t, b], grads.memory[b], tape.unit[t, b]
+    row_norm, along = tape.row_norm[t, b, 0], room.along
     (K, M), W, one = unit.shape, len(now.erase), memory.dtype.type(1)
     dp, w = room.right[K - W : 2 * K - W], tape.w[t + 1, b, K - W :]
     along[:] = 0

@@ -27,7 +27,7 @@ class Data(NamedTuple):
     parts: Any  # with fields validation and test, and train unless that is drawn when it is needed
     inputs: tuple[str, ...]  # the symbols or channels that the model reads, by number
     outputs: tuple[str, ...]  # those that it predicts
-    sha256: str  # of all three parts
+    sha256: str  # of all the arrays in parts
 
 
 class Batch(NamedTuple):

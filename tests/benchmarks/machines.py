@@ -24,8 +24,7 @@ from companion.recipes import RECIPES, change, logbook, training
 from companion.recipes.algorithmic import Machine, weightings
 from companion.recipes.settings import with_settings
 
-SEEDS = 10  # of `copy`
-SOME = 4  # of the other machines
+SEEDS = 10  # of every machine
 FEW = 3  # of every changed setting, and of the LSTMs
 MACHINES = ("copy", "repeat-copy", "associative-recall", "n-grams", "priority-sort")
 # What is changed in `copy`, one thing at a time.
@@ -59,7 +58,7 @@ def jobs() -> Iterator[Job]:
     """All runs, the quick ones first."""
     yield from (Job("copy", {}, seed) for seed in range(SEEDS))
     yield from (Job("copy", changes, seed) for changes in ABLATIONS for seed in range(FEW))
-    yield from (Job(name, {}, seed) for seed in range(SOME) for name in MACHINES[1:])
+    yield from (Job(name, {}, seed) for seed in range(SEEDS) for name in MACHINES[1:])
     lstms = [f"{name}-lstm" for name in MACHINES if f"{name}-lstm" in RECIPES]
     yield from (Job(name, {}, seed) for name in lstms for seed in range(FEW))
 

@@ -37,9 +37,10 @@ def test_its_tanh_is_that_of_numpy(dtype: Any) -> None:
     np.testing.assert_allclose(y, np.tanh(x), rtol=8 * np.finfo(dtype).eps, atol=0)
 
 
-def test_without_numba_it_says_how_to_install_it() -> None:
-    code = "import sys; sys.modules['numba'] = None; import companion.fast.compiled"
+@pytest.mark.parametrize("module", ["companion.fast.compiled", "companion.fast.compiled_ntm"])
+def test_without_numba_it_says_how_to_install_it(module: str) -> None:
+    code = f"import sys; sys.modules['numba'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "companion.fast.compiled needs numba" in done.stderr
+    assert f"{module} needs numba" in done.stderr
     assert "pip install 'rnn-review-companion[fast]'" in done.stderr

@@ -1,9 +1,7 @@
-"""The compiled NTM against `unroll` and against NumPy's loops; its exp, log and tanh; without numba it says how to get it."""
+"""The compiled NTM against `unroll` and against NumPy's loops; its exp, log and tanh."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -182,11 +180,3 @@ def test_softmax_loses_no_nan_and_no_large_number(dtype: Any) -> None:
         y[place] = np.nan
         compiled_math.softmax(y)
         assert np.isnan(y).all()
-
-
-def test_without_numba_it_says_how_to_install_it() -> None:
-    code = "import sys; sys.modules['numba'] = None; import companion.fast.compiled_ntm"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "companion.fast.compiled_ntm needs numba" in done.stderr
-    assert "pip install 'rnn-review-companion[fast]'" in done.stderr
