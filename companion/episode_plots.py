@@ -37,7 +37,7 @@ def draw_episode(axes: Sequence[Axes], episodes: Episodes, b: int = 0, title: st
 
 
 def draw_heads(ax: Axes, weightings: Array, rows: tuple[int, int] | None = None, title: str = "") -> Axes:
-    """Weightings (T, N) of one head: at each step, how much of its attention is on each row of the memory, from 0 to 1.
+    """Weightings (T, N) of one head: at each step, how much of its focus is on each row of the memory, from 0 to 1.
 
     rows: (first, end) to show rows first ... end - 1 only. Raises ValueError unless weightings is a floating-point (T, N) of
     finite numbers of at least 0, and 0 <= first < end <= N.
@@ -48,7 +48,7 @@ def draw_heads(ax: Axes, weightings: Array, rows: tuple[int, int] | None = None,
     first, end = _checked_rows(rows, weightings.shape[1])
     image = _panel(ax, weightings[:, first:end], title, "step", "row of the memory", first)
     bar = ax.figure.colorbar(image, ax=ax, boundaries=np.linspace(0, 1, 101), ticks=[0, 0.5, 1])
-    bar.set_label("attention", color=INK)
+    bar.set_label("weight", color=INK)
     bar.ax.tick_params(color=INK, labelcolor=INK)
     bar.outline.set(edgecolor=FAINT)
     return ax

@@ -18,7 +18,7 @@ from companion.plot import BLUE, ORANGE
 from companion.tree import Array
 
 MOST_ROWS = 24  # of the memory, or the drawing is higher than a screen
-VISITED = 0.05  # of a head's attention, at some step, makes a row worth showing
+VISITED = 0.05  # of a head's focus, at some step, makes a row worth showing
 SHADES = 9  # of each colour
 
 # Units of the drawing, of which a phone shows about 0.85 pixels: labels, write head, memory, read head from left to right.
@@ -289,7 +289,7 @@ def _table(steps: MemorySteps) -> str:
         + "</tr>"
         for t, (name, fact) in enumerate(zip(steps.names, told))
     )
-    caption = "Rows are counted from 0; in brackets, how much of a head's attention is there."
+    caption = "Rows are counted from 0; in brackets, how much of a head's focus is there."
     return f"""<div class="all" role="region" tabindex="0" {KEYS} aria-label="{escape(steps.title)} Table">
 <table><caption>{caption}</caption>
 <thead><tr>{heads}</tr></thead>

@@ -15,9 +15,16 @@ from companion.bptt import Cell
 from companion.ntm import NTMState
 from companion.ops import LinearParams, linear, sigmoid
 from companion.tree import Array
-from companion.validate import require_distributions, require_finite, require_float, require_kind, require_shape
+from companion.validate import (
+    require_distributions,
+    require_finite,
+    require_float,
+    require_kind,
+    require_shape,
+    require_whole,
+)
 
-CLEAR = 0.1  # of its attention is on every row that a head is said to stand at
+CLEAR = 0.1  # of its focus is on every row that a head is said to stand at
 
 
 class Trace(NamedTuple):
@@ -79,10 +86,14 @@ def sweep(write: Array, read: Array) -> Sweep:
     """From weightings (L, B, N) of the write head while L >= 2 vectors are shown, and (L + 1, B, N) of the read head after them.
 
     A head is said to stand at the row with the largest weight. The read head may be there when the vector is asked for or one
-    step before, if the controller passes on what it has read. Raises ValueError for shapes that do not fit.
+    step before, if the controller passes on what it has read. Raises ValueError for shapes that do not fit, for fewer than 2
+    vectors, and for weights that are negative or do not sum to 1.
     """
     require_shape("sweep", "write", write, "L", "B", "N")
     require_shape("sweep", "read", read, len(write) + 1, *write.shape[1:], why="from write")
+    require_whole("sweep", "write.shape[0]", len(write), 2)
+    for name, weightings in (("write", write), ("read", read)):
+        require_distributions("sweep", name, weightings)
     written, found, rows = write.argmax(axis=2), read.argmax(axis=2), write.shape[2]
     moves = np.diff(written, axis=0) % rows
     return Sweep(
@@ -188,7 +199,7 @@ def _span(values: Array) -> str:
 
 
 def _places(weights: Array) -> str:
-    """The rows that a head stands at, at most three, and how much of its attention is on each."""
+    """The rows that a head stands at, at most three, and how much of its focus is on each."""
     best = np.argsort(-weights, kind="stable")[:3]
     clear = [int(n) for n in best if weights[n] >= CLEAR] or [int(best[0])]
     return f"row{'s' * (len(clear) > 1)} " + ", ".join(f"{n} ({weights[n]:.2f})" for n in clear)

@@ -62,7 +62,8 @@ def judge(exercise: Exercise, answer: Any, seconds: float = 10.0) -> Verdict:
     except Unanswered as unanswered:
         return Verdict(exercise.name, "not done", str(unanswered) + (where if number > 1 else ""))
     except Problem as problem:
-        return Verdict(exercise.name, "wrong", str(problem) + ("" if problem.mistake else where), problem.mistake)
+        known_at_once = problem.mistake and number == 1
+        return Verdict(exercise.name, "wrong", str(problem) + ("" if known_at_once else where), problem.mistake)
     except TimeUp:
         text = (
             f"{exercise.function} was stopped after {seconds:g} seconds; the solution takes milliseconds. "

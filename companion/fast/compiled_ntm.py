@@ -1,8 +1,11 @@
 """Neural Turing machine whose loops over time are compiled by numba: the numbers of `fast.ntm`, several times as fast again.
 
 What a step does to the memory of one sequence is little work, and NumPy spends half of its time between the operations. Here a
-loop is one compiled function, which goes through the batch inside of every step. The first call compiles, which takes about
-20 seconds for each dtype; the result is kept in files for the next run.
+loop is one compiled function, which goes through the batch inside of every step. The first pass forward and the first one back
+compile, 15 to 20 seconds each for a dtype; the result is kept in files for the next run.
+
+numba compiles a file anew when that file has changed, not when one that it takes functions or constants from has: who changes
+`compiled_math`, `compiled_ntm_forward` or the floors of `companion.addressing` deletes companion/fast/__pycache__ too.
 """
 
 from __future__ import annotations

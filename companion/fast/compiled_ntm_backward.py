@@ -31,9 +31,9 @@ class Room(NamedTuple):
 
 
 @compiled
-def backward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape, grads: Gradients) -> None:
-    """Fill the gradients, for gates (D + R M + H + 1, G) and heads (P, H)."""
-    (T, B, _), H, R, M, dtype = tape.gates.shape, heads.shape[1], sizes.read_heads, sizes.width, tape.w.dtype
+def backward(sizes: NTMSizes, gates_T: Array, W_z: Array, tape: Tape, grads: Gradients) -> None:
+    """Fill the gradients, for weights gates_T (D + R M + H + 1, G) and W_z (P, H)."""
+    (T, B, _), H, R, M, dtype = tape.gates.shape, W_z.shape[1], sizes.read_heads, sizes.width, tape.w.dtype
     K, N = tape.w[0, 0].shape
     h, pairs = tape.seen.shape[2] - 1 - H, (R + K + 3) // 4 * 4
     rows, padded, dw_g = np.empty((M, N), dtype), np.empty(N + 2 * sizes.shift_range, dtype), np.empty((K, N), dtype)
@@ -46,11 +46,11 @@ def backward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape, grads: Gra
             _move_back(tape, grads, t, b, now, dnow, room)
             _find_back(tape, grads, t, b, now, dnow, room)
             _squash_back(tape.heads[t, b], grads.heads[t, b], now, dnow)
-        add_products(grads.seen[t + 1], h, grads.heads[t], 0, heads)
+        add_products(grads.seen[t + 1], h, grads.heads[t], 0, W_z)
         for b in range(B):
             dh = grads.seen[t + 1, b, h : h + H]
             _control_back(tape.gates[t, b], tape.s[t, b], tape.phi[t, b], dh, grads.s[b], grads.gates[t, b])
-        add_dots(grads.seen[t], gates, grads.gates[t])
+        add_dots(grads.seen[t], gates_T, grads.gates[t])
 
 
 @compiled
@@ -113,14 +113,15 @@ def _find_back(tape: Tape, grads: Gradients, t: int, b: int, now: Heads, dnow: H
     memory, D, unit = tape.memory[t, b], grads.memory[b], tape.unit[t, b]
     row_norm, along = tape.row_norm[t, b, 0], room.along
     (K, M), W, one = unit.shape, len(now.erase), memory.dtype.type(1)
-    dp, w = room.right[K - W : 2 * K - W], tape.w[t + 1, b, K - W :]
+    R = K - W
+    dp, w = room.right[R : R + K], tape.w[t + 1, b, R:]
     along[:] = 0
     for k in range(K):
         _content_back(now.gate[k] * now.strength[k], tape.content[t, b, k], row_norm, room.dw_g[k], dp[k])
         total = _along(dp[k], tape.product[t, b, k], row_norm, along)
         dnow.strength[k] = total / now.strength[k]
         for m in range(M):
-            room.left[m, K - W + k] = unit[k, m]
+            room.left[m, R + k] = unit[k, m]
             dnow.key[k, m] = -unit[k, m] * total
     add_dots(dnow.key, memory, dp)
     for k in range(K):

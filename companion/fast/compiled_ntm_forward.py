@@ -16,17 +16,17 @@ from companion.tree import Array
 
 
 @compiled
-def forward(sizes: NTMSizes, gates: Array, heads: Array, tape: Tape) -> None:
-    """Fill the tape, for gates (D + R M + H + 1, G) and heads (H + 1, P)."""
-    (T, B, _), H, R, M = tape.gates.shape, len(heads) - 1, sizes.read_heads, sizes.width
+def forward(sizes: NTMSizes, gates_T: Array, heads_T: Array, tape: Tape) -> None:
+    """Fill the tape, for weights gates_T (D + R M + H + 1, G) and heads_T (H + 1, P)."""
+    (T, B, _), H, R, M = tape.gates.shape, len(heads_T) - 1, sizes.read_heads, sizes.width
     h = tape.seen.shape[2] - 1 - H
     for t in range(T):
         tape.gates[t] = 0
-        add_products(tape.gates[t], 0, tape.seen[t], 0, gates)
+        add_products(tape.gates[t], 0, tape.seen[t], 0, gates_T)
         for b in range(B):
             _control(tape.gates[t, b], tape.s[t, b], tape.s[t + 1, b], tape.phi[t, b], tape.seen[t + 1, b, h : h + H])
         tape.heads[t] = 0
-        add_products(tape.heads[t], 0, tape.seen[t + 1], h, heads)
+        add_products(tape.heads[t], 0, tape.seen[t + 1], h, heads_T)
         for b in range(B):
             now, reads = views(sizes, tape.heads[t, b]), tape.seen[t + 1, b, h - R * M : h].reshape(R, M)
             _squash(tape.heads[t, b], now)

@@ -124,10 +124,10 @@ def require_heads(function: str, sizes: NTMSizes, tape: Tape, mask: Mask | None)
     """Raise ValueError where parameters of heads are what the stages of addressing refuse; steps on padding do not count."""
     heads, real = split_heads(sizes, tape.heads), np.ones((), bool) if mask is None else mask[:, :, None]
     if not (np.isfinite(tape.heads).all() and np.isfinite(tape.w).all()):
-        names = np.repeat(Heads._fields, [m * n for m, n in head_blocks(sizes)]).tolist()
-        _refuse(function, names, tape.heads, ~np.isfinite(tape.heads) & real, "finite numbers")
         w = tape.w[1:].max(axis=3)  # NaN if there is one
-        _refuse(function, ["w"] * w.shape[2], w, ~np.isfinite(w) & real, "finite numbers")
+        names = np.repeat(Heads._fields, [m * n for m, n in head_blocks(sizes)]).tolist() + ["w"] * w.shape[2]
+        values = np.concatenate([tape.heads, w], axis=2)
+        _refuse(function, names, values, ~np.isfinite(values) & real, "finite numbers")
     # A norm of a key so small that it may be that of zeros.
     if (tape.key_norm < 2 * np.sqrt(SQUARED_NORM_FLOOR)).any():
         lengths = np.abs(heads.key).max(axis=3)

@@ -18,7 +18,7 @@ from companion.tree import tree_items, tree_map
 
 try:
     from companion.fast.compiled_ntm import ntm as fast_layer
-except ImportError:
+except (ImportError, RuntimeError):  # no numba, or none that finds a folder for what it compiles
     from companion.fast.ntm import ntm as fast_layer  # type: ignore[assignment]
 
 __all__ = ["fast_layer", "params_of", "run"]
@@ -34,15 +34,17 @@ def params_of(module: nn.Module) -> NTMParams:
 class _Episode(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, layer: Layer, params: NTMParams, state: NTMState, xs: Tensor, w: Tensor, *_: Tensor
+        ctx: Any, layer: Layer, params: NTMParams, state: NTMState, xs: Tensor, w: Tensor, *tensors: Tensor
     ) -> Tensor:
         """Weightings and parameters come twice: in arrays to compute with, and as tensors that want a gradient."""
         ys, _last, cache = layer.forward(params, xs.detach().numpy(), state, None)
         ctx.layer, ctx.params, ctx.cache = layer, params, cache
+        ctx.save_for_backward(*tensors)
         return torch.from_numpy(ys)
 
     @staticmethod
     def backward(ctx: Any, dys: Tensor) -> Any:
+        _ = ctx.saved_tensors  # an error if one was changed meanwhile: ctx.params shares its memory
         dparams, dxs, dstate = ctx.layer.backward(ctx.params, ctx.cache, dys.contiguous().numpy(), None)
         grads = (torch.from_numpy(array) for _, array in tree_items(dparams))
         return None, None, None, torch.from_numpy(dxs), torch.from_numpy(dstate.w), *grads

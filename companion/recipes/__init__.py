@@ -36,9 +36,14 @@ def _algorithmic(name: str) -> Callable[[], Any]:
     return task
 
 
-def _pair(name: str, title: str, model: MachineModel, training: Training, batch: int = 32) -> tuple[Recipe, Recipe]:
+WRONG_BITS = "wrong bits a sequence"
+OVER_OPTIMUM = "cross-entropy, as a multiple of the least there is"
+
+
+def _pair(
+    name: str, title: str, model: MachineModel, training: Training, batch: int = 32, metric: str = WRONG_BITS
+) -> tuple[Recipe, Recipe]:
     """A neural Turing machine, and an LSTM that sees as many sequences, `batch` of them an update."""
-    metric = "wrong bits a sequence"
     of_lstm = Training(training.steps * training.batch // batch, batch, learning_rate=3e-3)
     return (
         Recipe(name, f"{title}: neural Turing machine", _algorithmic(name), metric, model, training),
@@ -78,7 +83,7 @@ RECIPES: dict[str, Recipe] = {
             "copy-adrift",
             "a machine that copies 20 vectors and fails at 120: forget bias 1, and memory to spare",
             _algorithmic("copy"),
-            "wrong bits a sequence",
+            WRONG_BITS,
             MachineModel(forget_bias=1.0),
             Training(4000, 16, 3e-3, warmup=1, hold=0.3, max_norm=0.3, beta_2=0.99, amsgrad=True, evaluate_every=100),
         ),
@@ -94,13 +99,12 @@ RECIPES: dict[str, Recipe] = {
             MachineModel(),
             Training(4000, 8, 3e-3, warmup=1, hold=0.6, max_norm=0.3, beta_2=0.99, amsgrad=True),
         ),
-        Recipe(
+        *_pair(
             "n-grams",
-            "the next bit of a random source: neural Turing machine",
-            _algorithmic("n-grams"),
-            "cross-entropy, as a multiple of the least there is",
+            "the next bit of a random source",
             MachineModel(rows=64, gate_bias=0.0, strength_bias=2.0, head_range=3.0, output_range=2.4),
             Training(10_000, 8, 5e-3, warmup=1, hold=0.3, max_norm=0.3, beta_2=0.99, amsgrad=True),
+            metric=OVER_OPTIMUM,
         ),
         *_pair(
             "priority-sort",

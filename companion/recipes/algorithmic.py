@@ -170,7 +170,10 @@ def logits_of(module: nn.Module, episodes: Episodes) -> Tensor:
 
 
 def weightings(module: Machine, xs: Array) -> Array:
-    """Where the heads of a machine look while it is shown xs (T, B, D): (T, B, K, N), those that read first."""
+    """Where the heads of a machine on the processor look while it is shown xs (T, B, D): (T, B, K, N), those that read first.
+
+    Raises ValueError unless xs has the dtype of the weights.
+    """
     sizes = module.machine.sizes
     machine = ntm.ntm(CELLS[module.settings.controller][0], *sizes)
     state: Any = tree_map(lambda tensor: tensor.detach().numpy(), module.initial_state(xs.shape[1], sizes.rows))

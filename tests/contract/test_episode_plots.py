@@ -116,7 +116,7 @@ def test_a_head_is_drawn_with_time_along_and_rows_down(rng: np.random.Generator)
     assert_shows(ax, weightings)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "row of the memory")
     bar = next(other for other in ax.figure.axes if other is not ax)
-    assert bar.get_ylabel() == "attention"
+    assert bar.get_ylabel() == "weight"
     assert bar.get_ylim() == (0, 1)
 
 

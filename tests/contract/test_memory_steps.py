@@ -187,7 +187,7 @@ def test_heads_point_at_their_rows(rng: np.random.Generator) -> None:
         assert triangles == [tops["write"] + 2, tops["read"] + 2]
 
 
-def test_attention_is_drawn_beside_its_row(rng: np.random.Generator) -> None:
+def test_focus_is_drawn_beside_its_row(rng: np.random.Generator) -> None:
     trace = random_trace(rng, N)
     strokes = parsed(trace).strokes(3)
     for left, weights in ((LEFT, trace.write[3]), (READ, trace.read[3])):

@@ -9,7 +9,7 @@ import pytest
 
 from companion.bptt import unroll
 from companion.lstm import LSTM
-from companion.memory_trace import Trace, facts, record, require_trace, sentence
+from companion.memory_trace import Trace, facts, record, require_trace, sentence, sweep
 from companion.ntm import ntm
 from companion.ops import linear, linear_init, sigmoid
 from tests.contract.copying import copied, copying_machine
@@ -112,7 +112,7 @@ def test_without_targets_nothing_is_said_of_them_and_without_a_mask_all_are_aske
     ],
     ids=str,
 )
-def test_a_head_stands_where_its_attention_is(weights: list[float], words: str) -> None:
+def test_a_head_stands_where_its_focus_is(weights: list[float], words: str) -> None:
     trace, _ = copied(4)
     assert facts(trace._replace(write=np.array([weights] * 9)), 3)["write head at"] == words
 
@@ -180,3 +180,39 @@ def test_record_refuses_other_machines(rng: np.random.Generator, heads: dict[str
         record(*copying_machine(4, **heads), np.ones((3, 1, 9)))
     with pytest.raises(ValueError, match="record: the state of cell is a LSTMState, expected NTMState"):
         record(LSTM, LSTM.init(rng, 9, 5), linear_init(rng, 5, 8), np.ones((3, 1, 9)))
+
+
+# --- sweeps
+
+
+def standing(*rows: int, N: int = 7) -> Any:
+    """Weightings (L, 1, N) of a head that stands at these rows, one step after the other."""
+    return np.eye(N)[list(rows)][:, None]
+
+
+@pytest.mark.parametrize(
+    ("write", "read", "expected"),
+    [
+        ([4, 5, 6, 0], [3, 4, 5, 6, 0], (1, 1)),  # round the end
+        ([2, 1, 0, 6], [2, 1, 0, 6, 5], (1, 1)),  # the other way, and the controller says later what was read
+        ([0, 1, 2, 2, 3], [0, 0, 1, 2, 2, 3], (0.75, 1)),
+        ([0, 1, 2, 3], [4, 0, 1, 2, 2], (1, 0.75)),
+        ([0, 1, 0, 1], [0, 5, 5, 5, 5], (2 / 3, 0.25)),  # to and fro is not the same way
+    ],
+)
+def test_sweep_counts_steps_the_same_way_and_vectors_found_again(write: Any, read: Any, expected: Any) -> None:
+    assert sweep(standing(*write), standing(*read)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("write", "read", "message"),
+    [
+        (standing(1), standing(1, 2), r"write.shape\[0\] is 1, expected .* 2"),
+        (standing(1, 2), standing(1, 2), r"read has shape \(2, 1, 7\), expected \(3, 1, 7\) from write"),
+        (standing(1, 2) * np.nan, standing(1, 2, 3), "write has 14 values that are not finite"),
+        (standing(1, 2), 2 * standing(1, 2, 3), r"read\[0, 0\] sums to 2, expected"),
+    ],
+)
+def test_sweep_refuses_what_are_no_weightings_of_a_list(write: Any, read: Any, message: str) -> None:
+    with pytest.raises(ValueError, match="^sweep: " + message):
+        sweep(write, read)

@@ -173,6 +173,17 @@ def test_mistake_of_a_head_that_writes_upwards_is_named(mistake: Any) -> None:
     assert verdict(COPY.name, answer).mistake == mistake.name
 
 
+def test_what_is_right_for_one_length_only_is_told_with_the_length() -> None:
+    def answer(L: int, M: int) -> Any:
+        returned = Told(*head_by_hand(L, M))
+        returned.gate[:] = np.arange(2 * L + 1) == 5  # the step after four vectors
+        return tuple(returned)
+
+    found = verdict(COPY.name, answer)
+    assert found.mistake == "never went back"
+    assert "Case 2 of 4, called with L = 1, M = 5, xs of shape (3, 5)" in found.message
+
+
 def test_unknown_mistake_in_what_a_head_is_told_shows_both_numbers() -> None:
     def answer(L: int, M: int) -> Any:
         returned = Told(*head_by_hand(L, M))

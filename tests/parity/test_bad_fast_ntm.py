@@ -184,6 +184,13 @@ def test_parameters_of_heads_that_are_not_finite_are_refused(name: str, place: i
         run(CELL, p)
 
 
+def test_weighting_that_cannot_be_sharpened_is_found_before_what_comes_of_it(rng: np.random.Generator) -> None:
+    p = problem(CELL, rng)
+    state = p.state._replace(w=-5 * np.ones_like(p.state.w))
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="ntm_sequence: w of a head is nan at step 0"):
+        LAYER.forward(p.params, p.xs, state)
+
+
 def test_they_are_found_at_the_step_and_in_the_sequence_where_they_first_arise(rng: np.random.Generator) -> None:
     p = problem(CELL, rng, np.float32)
     W_x, xs = np.zeros_like(p.params.controller.W_x), np.zeros_like(p.xs)

@@ -158,6 +158,15 @@ def test_the_fast_layer_and_autograd_agree_in_outputs_and_all_gradients(settings
         assert error < (1e-10 if dtype == torch.float64 else 1e-4), name
 
 
+def test_weights_that_change_before_the_way_back_are_an_error() -> None:
+    module = Machine(MACHINES["LSTM"], 4, 3)
+    loss = module(torch.ones(5, 2, 4))[0].sum()
+    with torch.no_grad():
+        module.machine.W_z.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def test_a_machine_under_autocast_is_that_of_autograd() -> None:
     torch.manual_seed(3)
     module, inputs = Machine(MACHINES["LSTM"], 4, 3), torch.randn(5, 2, 4)

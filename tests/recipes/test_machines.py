@@ -32,6 +32,7 @@ def test_a_run_with_another_setting_or_none_at_all_is_made_again() -> None:
     run = RUNS[0]
     other = run["settings"] | {"gate_bias": run["settings"]["gate_bias"] + 1}
     assert not up_to_date(job(run), run | {"settings": other})
+    assert not up_to_date(job(run), run | {"settings": run["settings"] | {"momentum": 0.9}})
     assert not up_to_date(job(run), None)
 
 

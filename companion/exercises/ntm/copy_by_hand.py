@@ -57,17 +57,16 @@ def _cases(rng: np.random.Generator) -> list[tuple[Any, ...]]:
         xs, memory = np.zeros((2 * L + 1, M)), rng.integers(0, 2, (N, M)) * 1.0
         xs[0, 0], memory[:, 0] = 1, 0
         xs[1 : L + 1, 1:] = rng.integers(0, 2, (L, M - 1))
-        return xs, memory, row
+        return L, M, xs, memory, row
 
     return [case(4, 8, 11, 2), case(1, 5, 6, 0), case(2, 7, 5, 4), case(9, 9, 12, 8)]
 
 
-def _run(answer: Any, xs: Array, memory: Array, row: int) -> dict[str, Any]:
+def _run(answer: Any, L: int, M: int, xs: Array, memory: Array, row: int) -> dict[str, Any]:
     """What the head reads in the answering steps; what is clearly a bit counts as this bit.
 
     If that is wrong, raises Problem with the mistake that is in what was told: its numbers depend on much that is harmless.
     """
-    L, M = len(xs) // 2, memory.shape[1]
     returned = answer(L, M)
     if returned is None or returned is ...:
         return {"what it reads": returned}
@@ -117,7 +116,7 @@ EXERCISE = Exercise(
     outputs=("what it reads",),
     run=_run,
     cases=_cases,
-    arguments=("xs", "memory", "row"),
+    arguments=("L", "M", "xs", "memory", "row"),
     given=(run_head,),
     hints=(
         "Writing needs no key: keep the gate at 0 and move on one row at each step, so that no vector lands on another, and "

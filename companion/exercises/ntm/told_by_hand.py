@@ -34,7 +34,8 @@ def checked(answer: Any, L: int, M: int) -> Told:
     """The six arrays, if their shapes and ranges are right; raises Problem otherwise."""
     T = 2 * L + 1
     if not isinstance(answer, tuple | list) or len(answer) != len(Told._fields):
-        raise Problem(f"head_by_hand returned {described(answer)}, expected {', '.join(Told._fields)}.")
+        got = f"a {type(answer).__name__} of {len(answer)}" if isinstance(answer, tuple | list) else described(answer)
+        raise Problem(f"head_by_hand returned {got}, expected a tuple of 6: return {', '.join(Told._fields)}.")
     arrays = []
     for name, value in zip(Told._fields, answer, strict=True):
         try:
